@@ -1,0 +1,1 @@
+//! Dead letters: where rejected and unknown rows go.

@@ -1,0 +1,212 @@
+//! [`Attempt`]: one try at writing a batch, and what outlives it.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// One try at writing a batch.
+///
+/// It tells the driver how long it has and when to stop, and keeps the
+/// [`CommitToken`]s that the driver records: they outlive a dropped `write` future, so that the
+/// fate of its commit can be asked for.
+#[derive(Clone)]
+pub struct Attempt {
+    id: u64,
+    number: u32,
+    deadline: Option<Instant>,
+    give_up: Option<Instant>,
+    signals: Arc<Signals>,
+}
+
+struct Signals {
+    /// Set by whoever runs this attempt.
+    own: watch::Sender<bool>,
+    /// Set by the flow as a whole.
+    parent: Option<watch::Receiver<bool>>,
+    tokens: Mutex<Vec<CommitToken>>,
+}
+
+impl Attempt {
+    /// A first attempt without a deadline, for calling a driver or an executor by hand.
+    pub fn new() -> Self {
+        Self::with_parent(None)
+    }
+
+    /// A first attempt that is cancelled when `parent` turns true.
+    pub(crate) fn with_parent(parent: Option<watch::Receiver<bool>>) -> Self {
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            number: 1,
+            deadline: None,
+            give_up: None,
+            signals: Arc::new(Signals {
+                own: watch::Sender::new(false),
+                parent,
+                tokens: Mutex::default(),
+            }),
+        }
+    }
+
+    /// The next attempt at the same rows: a new id, the next number, no tokens.
+    pub(crate) fn next(&self) -> Self {
+        Self {
+            number: self.number.saturating_add(1),
+            give_up: self.give_up,
+            ..Self::with_parent(self.signals.parent.clone())
+        }
+    }
+
+    /// The same attempt with a deadline.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Instant) -> Self {
+        self.deadline = Some(self.deadline.map_or(deadline, |own| own.min(deadline)));
+        self
+    }
+
+    /// The same attempt with a time after which its rows are given up.
+    pub(crate) fn with_give_up(mut self, give_up: Instant) -> Self {
+        self.give_up = Some(give_up);
+        self
+    }
+
+    pub(crate) fn give_up(&self) -> Option<Instant> {
+        self.give_up
+    }
+
+    /// A number that no other attempt of this process has.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// 1 for the first try at these rows, 2 for the second, and so on.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// When the attempt must have ended. Give the server a deadline a little before it.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Waits until the attempt is cancelled: its deadline is over, or the flow stops. A driver
+    /// then ends what it does on the server, sees it ended, and returns.
+    ///
+    /// Cancel safe.
+    pub async fn cancelled(&self) {
+        let mut own = self.signals.own.subscribe();
+        let mut parent = self.signals.parent.clone();
+        let from_parent = async {
+            match &mut parent {
+                Some(parent) => wait(parent).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = wait(&mut own) => {}
+            () = from_parent => {}
+        }
+    }
+
+    /// Whether the attempt has been cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        *self.signals.own.borrow() || self.is_stopped()
+    }
+
+    /// Whether the flow as a whole has been told to stop.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.signals.parent.as_ref().is_some_and(|parent| *parent.borrow())
+    }
+
+    /// Cancels this attempt.
+    pub fn cancel(&self) {
+        self.signals.own.send_replace(true);
+    }
+
+    /// Records how to ask for the fate of this attempt's commit.
+    ///
+    /// A driver that declares [`settle`](crate::Capabilities::with_settle) records its token
+    /// **before** anything that the attempt writes can become durable: where there is no token,
+    /// nothing was applied.
+    pub fn record(&self, token: CommitToken) {
+        let mut tokens = self.signals.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.push(token);
+    }
+
+    /// The tokens recorded so far.
+    pub fn tokens(&self) -> Vec<CommitToken> {
+        let tokens = self.signals.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.clone()
+    }
+}
+
+/// Waits for `true`; a sender that is gone will never send it.
+async fn wait(signal: &mut watch::Receiver<bool>) {
+    if signal.wait_for(|stop| *stop).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Default for Attempt {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attempt")
+            .field("id", &self.id)
+            .field("number", &self.number)
+            .field("cancelled", &self.is_cancelled())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A driver's own note of how to ask for the fate of a commit: a transaction id, a ledger's key.
+///
+/// ```
+/// use batchflow_core::CommitToken;
+///
+/// let token = CommitToken::new(4711_u64);
+/// assert_eq!(token.downcast_ref::<u64>(), Some(&4711));
+/// ```
+#[derive(Clone)]
+pub struct CommitToken(Arc<dyn Any + Send + Sync>);
+
+impl CommitToken {
+    /// Wraps whatever the driver needs to ask.
+    pub fn new<T: Any + Send + Sync>(note: T) -> Self {
+        Self(Arc::new(note))
+    }
+
+    /// The note, if it is a `T`.
+    pub fn downcast_ref<T: Any>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
+impl fmt::Debug for CommitToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CommitToken(..)")
+    }
+}
+
+/// What became of a commit whose answer never came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Settled {
+    /// It was applied.
+    Committed,
+    /// It ended and was not applied, and never will be.
+    NotApplied,
+    /// It has not ended yet: ask again.
+    Running,
+    /// It has ended, and nobody can tell whether it was applied.
+    Unknown,
+}

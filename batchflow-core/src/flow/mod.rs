@@ -1,0 +1,1 @@
+//! `BatchFlow`: the queue, the pump and the verdicts.

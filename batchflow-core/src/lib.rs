@@ -1,0 +1,39 @@
+//! Rows in, one at a time; batches out.
+#![forbid(unsafe_code)]
+
+mod batch;
+mod coalesce;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod convert;
+pub mod dead_letter;
+mod decimal;
+mod driver;
+pub mod executor;
+mod flow;
+mod key;
+pub mod metrics;
+mod outcome;
+mod request;
+mod schema;
+#[cfg(feature = "sql")]
+pub mod sql;
+mod temporal;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod value;
+mod writer;
+
+pub use batch::{Batch, Op};
+pub use coalesce::{Coalescer, Key, Merged};
+pub use driver::{
+    Applied, Attempt, Capabilities, ColumnInfo, ColumnKind, CommitToken, Comparison, Driver,
+    ErrorClass, ErrorKind, Preview, Report, Settled, ShowValues, Stage, TableInfo, Verdict,
+    WriteError,
+};
+pub use executor::Executor;
+pub use outcome::{Outcome, RowError};
+pub use request::{FromValue, IntoRow, Request, RequestError};
+pub use schema::{ConflictStrategy, Merge, Schema, SchemaBuilder, SchemaError, TableName};
+pub use temporal::{Date, Time, Timestamp};
+pub use value::{Value, ValueKind, ValueRef};

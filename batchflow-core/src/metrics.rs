@@ -1,0 +1,1 @@
+//! The `Metrics` trait and its events.

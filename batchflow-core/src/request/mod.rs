@@ -1,0 +1,326 @@
+//! [`Request`]: one row on its way to a table.
+
+mod error;
+mod from_value;
+mod into_row;
+
+use std::fmt;
+
+pub use error::RequestError;
+pub use from_value::FromValue;
+pub use into_row::IntoRow;
+
+use crate::schema::{ConflictStrategy, Schema};
+use crate::value::Value;
+
+/// One row on its way to a table: an owned set of values, some of them perhaps unset.
+///
+/// **Unset is not NULL.** A column that was never set is left to the database's default on insert
+/// and untouched on update; [`set_null`](Self::set_null) writes NULL.
+///
+/// `Debug` shows the table, the columns and the kinds of the values, never the values.
+///
+/// ```
+/// use batchflow_core::{ConflictStrategy, Request, Schema};
+///
+/// let users = Schema::new("users", ConflictStrategy::Ignore, ["id", "name", "email"])?;
+/// let request = Request::new(&users).set("id", 1_i64).set("name", "Ada");
+/// assert_eq!(request.get::<i64>("id")?, Some(1));
+/// assert!(!request.is_set("email"));
+///
+/// // A mistake is kept, and `submit` returns it; `try_set` reports it at once.
+/// assert!(Request::new(&users).set("nmae", "Ada").validate().is_err());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, PartialEq)]
+#[must_use = "a request does nothing until it is submitted"]
+pub struct Request {
+    schema: Schema,
+    /// One slot a column; `None` is unset.
+    values: Box<[Option<Value>]>,
+    /// The first mistake made while building.
+    error: Option<Box<RequestError>>,
+    heap_bytes: usize,
+    /// Where the next `set` looks first: columns are mostly set in order.
+    next: usize,
+}
+
+/// What a row takes beside its columns: the request itself and its place in a queue.
+const ROW_BYTES: usize = 96;
+
+impl Request {
+    /// An empty row of `schema`: every column unset.
+    pub fn new(schema: &Schema) -> Self {
+        Self::from_slots(schema, vec![None; schema.width()])
+    }
+
+    fn from_slots(schema: &Schema, values: Vec<Option<Value>>) -> Self {
+        Self {
+            schema: schema.clone(),
+            heap_bytes: values.iter().flatten().map(Value::heap_bytes).sum(),
+            values: values.into_boxed_slice(),
+            error: None,
+            next: 0,
+        }
+    }
+
+    /// Sets a column, replacing what it held.
+    ///
+    /// A column that the schema does not have is an error that [`validate`](Self::validate) and
+    /// `submit` return; [`try_set`](Self::try_set) returns it at once.
+    pub fn set(mut self, column: &str, value: impl Into<Value>) -> Self {
+        if let Err(error) = self.try_set(column, value) {
+            self.error.get_or_insert_with(|| Box::new(error));
+        }
+        self
+    }
+
+    /// Sets a column to NULL.
+    pub fn set_null(self, column: &str) -> Self {
+        self.set(column, Value::Null)
+    }
+
+    /// Sets a column in place.
+    pub fn try_set(
+        &mut self,
+        column: &str,
+        value: impl Into<Value>,
+    ) -> Result<&mut Self, RequestError> {
+        let position = self.find(column)?;
+        self.next = position + 1;
+        self.put(position, Some(value.into()));
+        Ok(self)
+    }
+
+    /// Takes a column's value out and leaves it unset.
+    pub fn unset(&mut self, column: &str) -> Result<Option<Value>, RequestError> {
+        let position = self.find(column)?;
+        Ok(self.put(position, None))
+    }
+
+    /// Replaces the value at `position`, which must be a column of the schema, and returns the old
+    /// one. What a [`Coalescer`](crate::Coalescer) of your own merges with.
+    pub(crate) fn put(&mut self, position: usize, value: Option<Value>) -> Option<Value> {
+        let slot = self.values.get_mut(position)?;
+        self.heap_bytes += value.as_ref().map_or(0, Value::heap_bytes);
+        let old = std::mem::replace(slot, value);
+        self.heap_bytes -= old.as_ref().map_or(0, Value::heap_bytes);
+        old
+    }
+
+    #[inline]
+    fn find(&self, column: &str) -> Result<usize, RequestError> {
+        if self.next < self.values.len() && self.schema.column(self.next) == column {
+            return Ok(self.next);
+        }
+        let position = self.schema.position(column);
+        position.ok_or_else(|| RequestError::UnknownColumn {
+            table: self.schema.table().to_string(),
+            column: column.to_owned(),
+        })
+    }
+
+    /// The schema the row belongs to.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// The value at a column's position: `None` is unset, or past the last column.
+    #[inline]
+    pub fn value(&self, position: usize) -> Option<&Value> {
+        self.values.get(position)?.as_ref()
+    }
+
+    /// Reads a column: `Ok(None)` where it is unset or NULL, an error where there is no such
+    /// column or its value is not a `T`.
+    pub fn get<T: FromValue>(&self, column: &str) -> Result<Option<T>, RequestError> {
+        let position = self.find(column)?;
+        match self.value(position) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => match T::from_value(value) {
+                Some(read) => Ok(Some(read)),
+                None => Err(RequestError::WrongKind {
+                    table: self.schema.table().to_string(),
+                    column: column.to_owned(),
+                    kind: value.kind(),
+                    wanted: std::any::type_name::<T>(),
+                }),
+            },
+        }
+    }
+
+    /// Whether a column was set, to NULL or a value; `false` where there is no such column.
+    pub fn is_set(&self, column: &str) -> bool {
+        self.find(column).is_ok_and(|position| self.value(position).is_some())
+    }
+
+    /// The positions of the columns that are set, in the schema's order.
+    pub fn set_columns(&self) -> impl Iterator<Item = usize> {
+        let slots = self.values.iter().enumerate();
+        slots.filter(|(_, slot)| slot.is_some()).map(|(position, _)| position)
+    }
+
+    /// What the row counts against `buffer_bytes` and `flush_bytes`, in bytes.
+    #[inline]
+    pub fn size_bytes(&self) -> usize {
+        ROW_BYTES + self.values.len() * size_of::<Option<Value>>() + self.heap_bytes
+    }
+
+    /// Checks what can be checked without a database: `submit` does it for every row.
+    ///
+    /// Refused are a mistake kept by [`set`](Self::set), a row without any value, an unset key
+    /// column (unless the strategy is [`Fail`](ConflictStrategy::Fail)) and a set
+    /// [touched](crate::SchemaBuilder::touch) column.
+    pub fn validate(&self) -> Result<(), RequestError> {
+        match self.fault() {
+            None => Ok(()),
+            Some(error) => Err(error),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn fault(&self) -> Option<RequestError> {
+        let schema = &self.schema;
+        let plain = self.error.is_none()
+            && !schema.touch().is_some_and(|touch| self.value(touch).is_some());
+        let keyed = schema.strategy() == ConflictStrategy::Fail
+            || schema.key().iter().all(|&position| self.value(position).is_some());
+        if plain && keyed && self.values.iter().any(Option::is_some) {
+            return None;
+        }
+        Some(self.describe_fault())
+    }
+
+    #[cold]
+    fn describe_fault(&self) -> RequestError {
+        if let Some(error) = &self.error {
+            return (**error).clone();
+        }
+        let schema = &self.schema;
+        let table = schema.table().to_string();
+        let column = |position| schema.column(position).to_owned();
+        if let Some(touch) = schema.touch().filter(|&touch| self.value(touch).is_some()) {
+            return RequestError::TouchedColumnSet { table, column: column(touch) };
+        }
+        let unset = schema.key().iter().find(|&&position| self.value(position).is_none());
+        match unset {
+            Some(&position) if schema.strategy() != ConflictStrategy::Fail => {
+                RequestError::UnsetKey { table, column: column(position) }
+            }
+            _ => RequestError::Empty { table },
+        }
+    }
+}
+
+impl Schema {
+    /// A row by position: the first value goes to the first column, and so on. Columns beyond the
+    /// values given stay unset.
+    ///
+    /// Takes a tuple of up to sixteen values, or a `Vec` or array of [`Value`]s.
+    ///
+    /// ```
+    /// use batchflow_core::{ConflictStrategy, Schema};
+    ///
+    /// let users = Schema::new("users", ConflictStrategy::Ignore, ["id", "name", "email"])?;
+    /// let request = users.row((1_i64, "Ada"))?;
+    /// assert!(!request.is_set("email"));
+    /// assert!(users.row((1_i64, "Ada", "a@x", 4_i64)).is_err());
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub fn row(&self, values: impl IntoRow) -> Result<Request, RequestError> {
+        let width = self.width();
+        let mut slots = Vec::with_capacity(width);
+        values.append_to(&mut slots);
+        if slots.len() > width {
+            return Err(RequestError::TooManyValues {
+                table: self.table().to_string(),
+                values: slots.len(),
+                columns: width,
+            });
+        }
+        slots.resize(width, None);
+        Ok(Request::from_slots(self, slots))
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        struct Kinds<'a>(&'a Request);
+        impl fmt::Debug for Kinds<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let columns = self.0.set_columns();
+                f.debug_map()
+                    .entries(columns.map(|at| (self.0.schema.column(at), self.0.value(at))))
+                    .finish()
+            }
+        }
+        f.debug_struct("Request")
+            .field("table", &self.schema.table().to_string())
+            .field("values", &Kinds(self))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::Merge;
+
+    fn users() -> Schema {
+        Schema::builder("users")
+            .columns(["id", "name", "hits", "seen"])
+            .key(["id"])
+            .on_conflict(ConflictStrategy::Update)
+            .merge("hits", Merge::Add)
+            .touch("seen")
+            .build()
+            .unwrap()
+    }
+
+    #[test]
+    fn each_mistake_is_an_error_of_its_own_that_names_the_column() {
+        let users = users();
+        let row = || Request::new(&users);
+        let cases = [
+            (row().set("nmae", 1_i64).set("id", 1_i64), "users has no column \"nmae\""),
+            (row().set("name", "Ada"), "key column \"id\" is unset"),
+            (row().set("id", 1_i64).set("seen", 1_i64), "\"seen\" takes the server's clock"),
+            (Request::new(&Schema::builder("l").columns(["a"]).build().unwrap()), "no column set"),
+        ];
+        for (request, expected) in cases {
+            let error = request.validate().expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error:?} lacks {expected:?}");
+        }
+        assert_eq!(row().set("id", 1_i64).validate(), Ok(()));
+    }
+
+    #[test]
+    fn reading_tells_unset_null_and_a_wrong_kind_apart() {
+        let request = Request::new(&users()).set("id", 7_i64).set_null("name");
+        assert_eq!(request.get::<i64>("id"), Ok(Some(7)));
+        assert_eq!(request.get::<String>("name"), Ok(None));
+        assert!(request.is_set("name") && !request.is_set("hits"));
+        assert!(request.get::<String>("id").is_err());
+        assert!(request.get::<i64>("none").is_err());
+    }
+
+    #[test]
+    fn the_size_follows_every_change() {
+        let mut request = Request::new(&users()).set("id", 7_i64).set("name", "x".repeat(500));
+        let full = request.size_bytes();
+        assert!(full > 500 + 4 * 24);
+        request.try_set("name", "").unwrap();
+        assert_eq!(request.size_bytes(), full - 500);
+        request.unset("name").unwrap();
+        assert_eq!(request.size_bytes(), full - 500);
+    }
+
+    #[test]
+    fn promise_10_debug_shows_columns_and_kinds_and_never_values() {
+        let request = Request::new(&users()).set("id", 770_077_i64).set("name", "canary");
+        let shown = format!("{request:?}");
+        assert!(shown.contains("\"name\": Some(Text(6 bytes))"), "{shown}");
+        assert!(!shown.contains("canary") && !shown.contains("770077"), "{shown}");
+    }
+}

@@ -1,0 +1,1 @@
+//! Statements and quoting that every SQL driver shares through a small `Dialect`.

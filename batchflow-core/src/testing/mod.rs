@@ -1,0 +1,1 @@
+//! Drivers for tests: `MemoryDriver` and `FaultDriver`.

@@ -1,0 +1,1 @@
+//! `BatchWriter`: bulk writes that the caller drives.
