@@ -3,6 +3,7 @@
 
 mod batch;
 mod coalesce;
+mod config_error;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod convert;
@@ -21,11 +22,13 @@ pub mod sql;
 mod temporal;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod unwind;
 mod value;
 mod writer;
 
 pub use batch::{Batch, Op};
 pub use coalesce::{Coalescer, Key, Merged};
+pub use config_error::ConfigError;
 pub use driver::{
     Applied, Attempt, Capabilities, ColumnInfo, ColumnKind, CommitToken, Comparison, Driver,
     ErrorClass, ErrorKind, Preview, Report, Settled, ShowValues, Stage, TableInfo, Verdict,
