@@ -1,0 +1,90 @@
+//! The [`Dialect`]: the little in which SQL databases differ.
+
+use std::fmt;
+
+use crate::schema::TableName;
+
+/// How a database spells an upsert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ConflictClause {
+    /// `ON CONFLICT (key) DO …`, the proposed row as `excluded`: PostgreSQL, SQLite.
+    OnConflict,
+    /// `ON DUPLICATE KEY UPDATE …`, the proposed row as `VALUES(column)`: MySQL, MariaDB. It
+    /// names no key, so any unique index of the table sets it off.
+    OnDuplicateKey,
+}
+
+/// The little in which SQL databases differ.
+///
+/// ```
+/// use batchflow_core::sql::Dialect;
+///
+/// #[derive(Debug)]
+/// struct Postgres;
+///
+/// impl Dialect for Postgres {
+///     fn placeholder(&self, number: usize, out: &mut String) {
+///         out.push('$');
+///         out.push_str(&number.to_string());
+///     }
+/// }
+///
+/// let mut text = String::new();
+/// Postgres.quote("odd \"name\"", &mut text);
+/// assert_eq!(text, r#""odd ""name""""#);
+/// ```
+pub trait Dialect: fmt::Debug + Send + Sync {
+    /// Appends the placeholder of the parameter `number`, counted from 1.
+    fn placeholder(&self, number: usize, out: &mut String);
+
+    /// Appends an identifier, quoted. Default: in double quotes, doubled inside.
+    fn quote(&self, name: &str, out: &mut String) {
+        quote_with('"', name, out);
+    }
+
+    /// What a plain insert begins with. Default: `INSERT INTO`.
+    fn insert(&self) -> &'static str {
+        "INSERT INTO"
+    }
+
+    /// The server's clock as an expression. Default: `CURRENT_TIMESTAMP`.
+    fn now(&self) -> &'static str {
+        "CURRENT_TIMESTAMP"
+    }
+
+    /// The function of the greatest of its arguments. Default: `GREATEST`.
+    fn greatest(&self) -> &'static str {
+        "GREATEST"
+    }
+
+    /// The function of the least of its arguments. Default: `LEAST`.
+    fn least(&self) -> &'static str {
+        "LEAST"
+    }
+
+    /// How an upsert is spelt. Default: [`ConflictClause::OnConflict`].
+    fn conflict(&self) -> ConflictClause {
+        ConflictClause::OnConflict
+    }
+
+    /// Appends a table's name, every part of it quoted.
+    fn quote_table(&self, table: &TableName, out: &mut String) {
+        for qualifier in table.qualifiers() {
+            self.quote(qualifier, out);
+            out.push('.');
+        }
+        self.quote(table.name(), out);
+    }
+}
+
+pub(super) fn quote_with(mark: char, name: &str, out: &mut String) {
+    out.push(mark);
+    for letter in name.chars() {
+        if letter == mark {
+            out.push(mark);
+        }
+        out.push(letter);
+    }
+    out.push(mark);
+}

@@ -1,0 +1,350 @@
+//! [`Insert`]: the text of an insert or upsert by a schema's strategy.
+
+use super::dialect::{ConflictClause, Dialect};
+use crate::schema::{ConflictStrategy, Merge, Schema};
+
+/// The row already in the table, where a statement has to tell it from the proposed one.
+const OLD: &str = "old";
+
+/// The text of an insert or upsert: a schema's strategy over one set of set columns.
+///
+/// The parameters of a row are its set columns in the schema's order, row after row.
+///
+/// ```
+/// use batchflow_core::sql::{Dialect, Insert};
+/// use batchflow_core::{ConflictStrategy, Schema};
+///
+/// #[derive(Debug)]
+/// struct Sqlite;
+///
+/// impl Dialect for Sqlite {
+///     fn placeholder(&self, _: usize, out: &mut String) {
+///         out.push('?');
+///     }
+/// }
+///
+/// let logs = Schema::new("logs", ConflictStrategy::Ignore, ["id", "line"])?;
+/// assert_eq!(
+///     Insert::new(&Sqlite, &logs, &[0, 1]).text(2),
+///     r#"INSERT INTO "logs" ("id", "line") VALUES (?, ?), (?, ?) ON CONFLICT ("id") DO NOTHING"#,
+/// );
+/// # Ok::<_, batchflow_core::SchemaError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Insert<'a> {
+    dialect: &'a dyn Dialect,
+    schema: &'a Schema,
+    columns: &'a [usize],
+    left_alone: Vec<usize>,
+}
+
+impl<'a> Insert<'a> {
+    /// The statement for rows that set the columns at these positions, ascending.
+    pub fn new(dialect: &'a dyn Dialect, schema: &'a Schema, columns: &'a [usize]) -> Self {
+        Self { dialect, schema, columns, left_alone: Vec::new() }
+    }
+
+    /// Columns that a [`Replace`](ConflictStrategy::Replace) leaves alone where the row does not
+    /// set them: generated and identity columns.
+    #[must_use]
+    pub fn leave_alone(mut self, columns: impl IntoIterator<Item = usize>) -> Self {
+        self.left_alone.extend(columns);
+        self
+    }
+
+    /// How many parameters `rows` rows have.
+    pub fn parameters(&self, rows: usize) -> usize {
+        self.columns.len() * rows
+    }
+
+    /// The whole statement for `rows` rows.
+    pub fn text(&self, rows: usize) -> String {
+        let mut text = self.head();
+        text.push_str(" VALUES ");
+        text.push_str(&self.values(rows));
+        let tail = self.tail();
+        if !tail.is_empty() {
+            text.push(' ');
+            text.push_str(&tail);
+        }
+        text
+    }
+
+    /// What precedes the rows: `INSERT INTO "t" ("a", "b")`. The set columns come first, then the
+    /// touched one.
+    pub fn head(&self) -> String {
+        let mut text = self.dialect.insert().to_owned();
+        text.push(' ');
+        self.dialect.quote_table(self.schema.table(), &mut text);
+        if self.dialect.conflict() == ConflictClause::OnConflict && self.reads_the_old_row() {
+            text.push_str(" AS ");
+            self.dialect.quote(OLD, &mut text);
+        }
+        text.push_str(" (");
+        let columns: Vec<usize> = self.columns.iter().copied().chain(self.schema.touch()).collect();
+        self.list(&columns, &mut text);
+        text.push(')');
+        text
+    }
+
+    /// The rows: `(?, ?), (?, ?)`. A touched column takes the server's clock.
+    pub fn values(&self, rows: usize) -> String {
+        let mut text = String::new();
+        for row in 0..rows {
+            text.push_str(if row == 0 { "(" } else { ", (" });
+            for column in 0..self.columns.len() {
+                if column > 0 {
+                    text.push_str(", ");
+                }
+                self.dialect.placeholder(row * self.columns.len() + column + 1, &mut text);
+            }
+            if self.schema.touch().is_some() {
+                if !self.columns.is_empty() {
+                    text.push_str(", ");
+                }
+                text.push_str(self.dialect.now());
+            }
+            text.push(')');
+        }
+        text
+    }
+
+    /// What follows the rows: the conflict clause, empty for a plain insert.
+    pub fn tail(&self) -> String {
+        if self.schema.strategy() == ConflictStrategy::Fail {
+            return String::new();
+        }
+        let changes = self.changes();
+        match self.dialect.conflict() {
+            ConflictClause::OnConflict => {
+                let mut text = "ON CONFLICT (".to_owned();
+                self.list(self.schema.key(), &mut text);
+                if changes.is_empty() {
+                    text.push_str(") DO NOTHING");
+                } else {
+                    text.push_str(") DO UPDATE SET ");
+                    text.push_str(&changes.join(", "));
+                }
+                text
+            }
+            ConflictClause::OnDuplicateKey => {
+                let mut text = "ON DUPLICATE KEY UPDATE ".to_owned();
+                if changes.is_empty() {
+                    let key = self.schema.key().first().copied().unwrap_or_default();
+                    let column = self.quoted(key);
+                    text.push_str(&format!("{column} = {column}"));
+                } else {
+                    text.push_str(&changes.join(", "));
+                }
+                text
+            }
+        }
+    }
+
+    /// The assignments to the row already there.
+    fn changes(&self) -> Vec<String> {
+        let (schema, touch) = (self.schema, self.schema.touch());
+        let mut changes = Vec::new();
+        for column in 0..schema.width() {
+            let rule = match schema.strategy() {
+                _ if touch == Some(column) || schema.key().contains(&column) => None,
+                ConflictStrategy::Replace => self.replaces(column).then_some(Merge::Set),
+                ConflictStrategy::Update if self.columns.contains(&column) => {
+                    schema.update_rule(column)
+                }
+                _ => None,
+            };
+            if let Some(rule) = rule {
+                changes.push(format!("{} = {}", self.quoted(column), self.merged(column, rule)));
+            }
+        }
+        let touches =
+            matches!(schema.strategy(), ConflictStrategy::Update | ConflictStrategy::Replace);
+        if let Some(touch) = touch.filter(|_| touches) {
+            changes.push(format!("{} = {}", self.quoted(touch), self.dialect.now()));
+        }
+        changes
+    }
+
+    fn replaces(&self, column: usize) -> bool {
+        self.columns.contains(&column) || !self.left_alone.contains(&column)
+    }
+
+    /// The new value of a column. Every rule yields the other side where one is NULL.
+    fn merged(&self, column: usize, rule: Merge) -> String {
+        let (old, new) = (self.old(column), self.proposed(column));
+        match rule {
+            Merge::Set => new,
+            Merge::Add => format!("COALESCE({old} + {new}, {new}, {old})"),
+            Merge::Max => {
+                format!("COALESCE({}({old}, {new}), {new}, {old})", self.dialect.greatest())
+            }
+            Merge::Min => format!("COALESCE({}({old}, {new}), {new}, {old})", self.dialect.least()),
+            Merge::KeepExisting => format!("COALESCE({old}, {new})"),
+        }
+    }
+
+    fn reads_the_old_row(&self) -> bool {
+        self.schema.strategy() == ConflictStrategy::Update
+            && self.columns.iter().any(|&column| {
+                self.schema.update_rule(column).is_some_and(|rule| rule != Merge::Set)
+            })
+    }
+
+    fn old(&self, column: usize) -> String {
+        let name = self.quoted(column);
+        match self.dialect.conflict() {
+            ConflictClause::OnConflict => {
+                let mut text = String::new();
+                self.dialect.quote(OLD, &mut text);
+                text + "." + &name
+            }
+            ConflictClause::OnDuplicateKey => name,
+        }
+    }
+
+    fn proposed(&self, column: usize) -> String {
+        let name = self.quoted(column);
+        match self.dialect.conflict() {
+            ConflictClause::OnConflict => format!("excluded.{name}"),
+            ConflictClause::OnDuplicateKey => format!("VALUES({name})"),
+        }
+    }
+
+    fn quoted(&self, column: usize) -> String {
+        let mut text = String::new();
+        self.dialect.quote(self.schema.column(column), &mut text);
+        text
+    }
+
+    fn list(&self, columns: &[usize], out: &mut String) {
+        for (index, &column) in columns.iter().enumerate() {
+            if index > 0 {
+                out.push_str(", ");
+            }
+            self.dialect.quote(self.schema.column(column), out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Numbered;
+
+    impl Dialect for Numbered {
+        fn placeholder(&self, number: usize, out: &mut String) {
+            out.push('$');
+            out.push_str(&number.to_string());
+        }
+    }
+
+    #[derive(Debug)]
+    struct Backticks;
+
+    impl Dialect for Backticks {
+        fn placeholder(&self, _: usize, out: &mut String) {
+            out.push('?');
+        }
+
+        fn quote(&self, name: &str, out: &mut String) {
+            super::super::dialect::quote_with('`', name, out);
+        }
+
+        fn conflict(&self) -> ConflictClause {
+            ConflictClause::OnDuplicateKey
+        }
+    }
+
+    fn schema(strategy: ConflictStrategy) -> Schema {
+        let columns = ["id", "name", "hits", "made"];
+        Schema::builder("app.t").columns(columns).key(["id"]).on_conflict(strategy).build().unwrap()
+    }
+
+    fn merging(merge: Merge) -> Schema {
+        let builder = Schema::builder("t").columns(["id", "hits", "seen"]).key(["id"]);
+        let builder = builder.on_conflict(ConflictStrategy::Update).touch("seen");
+        builder.merge("hits", merge).build().unwrap()
+    }
+
+    #[test]
+    fn each_strategy_has_its_conflict_clause() {
+        use ConflictStrategy::{Fail, Ignore, Replace, Update};
+        let cases = [
+            (Fail, &[0, 1][..], ""),
+            (Ignore, &[0, 1], r#"ON CONFLICT ("id") DO NOTHING"#),
+            (
+                Replace,
+                &[0, 1],
+                r#"ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name", "hits" = excluded."hits""#,
+            ),
+            (Update, &[0, 1], r#"ON CONFLICT ("id") DO UPDATE SET "name" = excluded."name""#),
+            (Update, &[0], r#"ON CONFLICT ("id") DO NOTHING"#),
+        ];
+        for (strategy, columns, expected) in cases {
+            let schema = schema(strategy);
+            let insert = Insert::new(&Numbered, &schema, columns).leave_alone([3]);
+            assert_eq!(insert.tail(), expected, "{strategy:?}");
+        }
+    }
+
+    #[test]
+    fn each_merge_yields_the_other_side_where_one_is_null() {
+        let cases = [
+            (Merge::Set, r#"excluded."hits""#),
+            (
+                Merge::Add,
+                r#"COALESCE("old"."hits" + excluded."hits", excluded."hits", "old"."hits")"#,
+            ),
+            (
+                Merge::Max,
+                r#"COALESCE(GREATEST("old"."hits", excluded."hits"), excluded."hits", "old"."hits")"#,
+            ),
+            (
+                Merge::Min,
+                r#"COALESCE(LEAST("old"."hits", excluded."hits"), excluded."hits", "old"."hits")"#,
+            ),
+            (Merge::KeepExisting, r#"COALESCE("old"."hits", excluded."hits")"#),
+        ];
+        for (merge, expected) in cases {
+            let schema = merging(merge);
+            let tail = Insert::new(&Numbered, &schema, &[0, 1]).tail();
+            let set = format!(
+                r#"ON CONFLICT ("id") DO UPDATE SET "hits" = {expected}, "seen" = CURRENT_TIMESTAMP"#
+            );
+            assert_eq!(tail, set);
+        }
+    }
+
+    #[test]
+    fn rows_are_numbered_through_and_a_touched_column_takes_the_clock() {
+        let schema = merging(Merge::Add);
+        let insert = Insert::new(&Numbered, &schema, &[0, 1]);
+        assert_eq!(insert.head(), r#"INSERT INTO "t" AS "old" ("id", "hits", "seen")"#);
+        assert_eq!(insert.values(2), "($1, $2, CURRENT_TIMESTAMP), ($3, $4, CURRENT_TIMESTAMP)");
+        assert_eq!(insert.parameters(2), 4);
+    }
+
+    #[test]
+    fn every_part_of_a_name_is_quoted_by_the_dialect() {
+        let columns = ["a\"; DROP TABLE t; --", "b`"];
+        let schema = Schema::new("main.\"odd.\"\"t\"", ConflictStrategy::Ignore, columns).unwrap();
+        assert_eq!(
+            Insert::new(&Numbered, &schema, &[0, 1]).head(),
+            r#"INSERT INTO "main"."odd.""t" ("a""; DROP TABLE t; --", "b`")"#
+        );
+        assert_eq!(
+            Insert::new(&Backticks, &schema, &[1]).text(1),
+            "INSERT INTO `main`.`odd.\"t` (`b```) VALUES (?) ON DUPLICATE KEY UPDATE \
+             `a\"; DROP TABLE t; --` = `a\"; DROP TABLE t; --`"
+        );
+        let schema = merging(Merge::Add);
+        assert_eq!(
+            Insert::new(&Backticks, &schema, &[0, 1]).tail(),
+            "ON DUPLICATE KEY UPDATE `hits` = COALESCE(`hits` + VALUES(`hits`), VALUES(`hits`), \
+             `hits`), `seen` = CURRENT_TIMESTAMP"
+        );
+    }
+}
