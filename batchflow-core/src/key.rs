@@ -167,7 +167,7 @@ impl KeyColumn {
                 class,
                 Class::Text | Class::Timestamp | Class::Date | Class::Time | Class::Uuid
             ),
-            ColumnKind::Bytes => class == Class::Bytes,
+            ColumnKind::Bytes => matches!(class, Class::Bytes | Class::Uuid),
             ColumnKind::Timestamp => class == Class::Timestamp,
             ColumnKind::Date => class == Class::Date,
             ColumnKind::Time => class == Class::Time,
