@@ -1,1 +1,21 @@
-//! Drivers for tests: `MemoryDriver` and `FaultDriver`.
+//! Drivers for tests without a server: [`MemoryDriver`] keeps tables in memory, and
+//! [`FaultDriver`] makes any driver fail on order.
+//!
+//! Time in them is tokio's, so that a test may pause it: minutes of timeouts and retries then
+//! pass at once.
+
+mod fault;
+mod fault_driver;
+mod memory;
+mod probe;
+mod random;
+mod rows;
+pub(crate) mod store;
+mod table;
+
+pub use fault::{Blame, Fault, Gate};
+pub use fault_driver::FaultDriver;
+pub use memory::MemoryDriver;
+pub use probe::Probe;
+pub use random::RandomFaults;
+pub use table::{Column, Table};
