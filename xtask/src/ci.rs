@@ -16,20 +16,21 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<(), Error> {
     }
     let workspace = Workspace::load()?;
     let mut steps = Steps::new();
+    let result = checks(&mut steps, &workspace, with_test);
+    steps.finish(result)
+}
+
+fn checks(steps: &mut Steps, workspace: &Workspace, with_test: bool) -> Result<(), Error> {
     steps.command("lock file", cargo::command("fetch").arg("--locked"))?;
     steps.command("format", cargo::command("fmt").args(["--all", "--", "--check"]))?;
-    tree::check(&mut steps, &workspace)?;
-    lints(&mut steps, "lints, all features", "--all-features")?;
-    lints(&mut steps, "lints, no features", "--no-default-features")?;
-    features::check(&mut steps, &workspace)?;
+    tree::check(steps, workspace)?;
+    lints(steps, "lints, all features", "--all-features")?;
+    lints(steps, "lints, no features", "--no-default-features")?;
+    features::check(steps, workspace)?;
     let mut doc = cargo::command("doc");
     doc.env("RUSTDOCFLAGS", "-D warnings").args(["--workspace", "--no-deps", "--all-features"]);
     steps.command("documentation", &mut doc)?;
-    if with_test {
-        test::all(&mut steps, &workspace, test::Coverage::Measured)?;
-    }
-    steps.finish();
-    Ok(())
+    if with_test { test::all(steps, workspace, test::Coverage::Measured) } else { Ok(()) }
 }
 
 fn lints(steps: &mut Steps, name: &str, features: &str) -> Result<(), Error> {

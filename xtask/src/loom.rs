@@ -11,9 +11,8 @@ const FLAG: &str = "--cfg batchflow_loom";
 pub(crate) fn run(arguments: lexopt::Parser) -> Result<(), Error> {
     no_more(arguments)?;
     let mut steps = Steps::new();
-    check(&mut steps, &Workspace::load()?)?;
-    steps.finish();
-    Ok(())
+    let result = check(&mut steps, &Workspace::load()?);
+    steps.finish(result)
 }
 
 pub(crate) fn check(steps: &mut Steps, workspace: &Workspace) -> Result<(), Error> {

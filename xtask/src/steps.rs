@@ -65,7 +65,6 @@ impl Steps {
             Err(error) => {
                 let message = format!("{name} failed: {error}\nto run it again:\n  {rerun}");
                 self.done.push(Step { name, took, end: End::Failed });
-                println!("\n{}", self.table());
                 Err(message.into())
             }
         }
@@ -78,9 +77,10 @@ impl Steps {
         self.done.push(Step { name: name.to_owned(), took: Duration::ZERO, end });
     }
 
-    /// Prints the table of what was done.
-    pub(crate) fn finish(&self) {
+    /// Prints the table of what was done, however it ended.
+    pub(crate) fn finish(self, result: Result<(), Error>) -> Result<(), Error> {
         println!("\n{}", self.table());
+        result
     }
 
     fn table(&self) -> String {
