@@ -1,7 +1,8 @@
 //! Dead letters: the rows that were not written, with their values and why.
 //!
 //! Every row that ends rejected or unknown goes to the flow's [`DeadLetterSink`], whether or not
-//! anyone awaits its receipt: to a bounded [`channel`], a [`callback`], or a sink of your own.
+//! anyone awaits its receipt: to a bounded [`channel`], a [`callback`], a file of
+//! JSON lines ([`FileSink`]) or a sink of your own.
 //! Without a sink, each is logged without its values, and counted.
 //!
 //! A sink that is full or fails holds back new batches, never verdicts, and loses no letter: what
@@ -10,7 +11,10 @@
 mod callback;
 mod channel;
 mod error;
+mod file;
 mod hub;
+mod json;
+mod reader;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -21,7 +25,9 @@ use async_trait::async_trait;
 pub use callback::{CallbackSink, callback};
 pub use channel::{ChannelSink, DeadLetterStream, channel};
 pub use error::DeadLetterError;
+pub use file::FileSink;
 pub(crate) use hub::{Hub, LetterCounts};
+pub use reader::{LetterLines, read_file, read_lines};
 
 use crate::outcome::RowError;
 use crate::request::Request;
