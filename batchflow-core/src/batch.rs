@@ -148,9 +148,16 @@ impl Batch {
     /// Whether writing the batch twice leaves the same table as writing it once: the schema
     /// [is idempotent](Schema::is_idempotent) and no key holds a NULL, which equals no other.
     pub fn is_idempotent(&self) -> bool {
-        let key = self.schema().key();
-        self.schema().is_idempotent()
-            && (0..self.len()).all(|row| key.iter().all(|&at| !self.get(row, at).is_null()))
+        self.schema().is_idempotent() && (0..self.len()).all(|row| self.has_key(row))
+    }
+
+    /// Whether writing this row twice leaves the same table as writing it once.
+    pub(crate) fn is_row_idempotent(&self, row: usize) -> bool {
+        self.schema().is_idempotent() && self.has_key(row)
+    }
+
+    fn has_key(&self, row: usize) -> bool {
+        self.schema().key().iter().all(|&at| !self.get(row, at).is_null())
     }
 
     /// The rows' size in bytes, as [`Request::size_bytes`] counts.

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -20,7 +20,6 @@ pub struct Attempt {
     id: u64,
     number: u32,
     deadline: Option<Instant>,
-    give_up: Option<Instant>,
     signals: Arc<Signals>,
 }
 
@@ -30,6 +29,8 @@ struct Signals {
     /// Set by the flow as a whole.
     parent: Option<watch::Receiver<bool>>,
     tokens: Mutex<Vec<CommitToken>>,
+    /// When the rows are given up; set by the first send, inherited by every further attempt.
+    give_up: OnceLock<Instant>,
 }
 
 impl Attempt {
@@ -44,21 +45,22 @@ impl Attempt {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             number: 1,
             deadline: None,
-            give_up: None,
             signals: Arc::new(Signals {
                 own: watch::Sender::new(false),
                 parent,
                 tokens: Mutex::default(),
+                give_up: OnceLock::new(),
             }),
         }
     }
 
     /// The next attempt at the same rows: a new id, the next number, no tokens.
     pub(crate) fn next(&self) -> Self {
-        Self {
-            number: self.number.saturating_add(1),
-            give_up: self.give_up,
-            ..Self::with_parent(self.signals.parent.clone())
+        let mut next = Self::with_parent(self.signals.parent.clone());
+        next.number = self.number.saturating_add(1);
+        match self.signals.give_up.get() {
+            Some(&give_up) => next.with_give_up(give_up),
+            None => next,
         }
     }
 
@@ -69,14 +71,15 @@ impl Attempt {
         self
     }
 
-    /// The same attempt with a time after which its rows are given up.
-    pub(crate) fn with_give_up(mut self, give_up: Instant) -> Self {
-        self.give_up = Some(give_up);
+    /// The same attempt with a time after which its rows are given up, unless it has one.
+    pub(crate) fn with_give_up(self, give_up: Instant) -> Self {
+        self.give_up_at(|| give_up);
         self
     }
 
-    pub(crate) fn give_up(&self) -> Option<Instant> {
-        self.give_up
+    /// When the rows are given up. The first to ask decides, also for the attempts that follow.
+    pub(crate) fn give_up_at(&self, decide: impl FnOnce() -> Instant) -> Instant {
+        *self.signals.give_up.get_or_init(decide)
     }
 
     /// A number that no other attempt of this process has.
@@ -132,7 +135,11 @@ impl Attempt {
     ///
     /// A driver that declares [`settle`](crate::Capabilities::with_settle) records its token
     /// **before** anything that the attempt writes can become durable: where there is no token,
-    /// nothing was applied.
+    /// nothing was applied. It records one token for all of an attempt's rows; of several, all
+    /// must have had the same fate for it to count.
+    ///
+    /// A driver whose work can outlive the `write` future, on a thread of its own, asks
+    /// [`is_cancelled`](Self::is_cancelled) after recording, and commits only if it is not.
     pub fn record(&self, token: CommitToken) {
         let mut tokens = self.signals.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.push(token);

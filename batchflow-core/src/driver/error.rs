@@ -139,6 +139,24 @@ impl WriteError {
         })
     }
 
+    /// The attempt has ended, and surely left nothing in the table after all.
+    pub(crate) fn nothing_applied(self) -> Self {
+        self.with(|d| {
+            d.still_running = false;
+            d.applied = Applied::Nothing;
+        })
+    }
+
+    /// Whether the two are clones of one error.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The attempt has ended after all.
+    pub(crate) fn ended(self) -> Self {
+        self.with(|d| d.still_running = false)
+    }
+
     /// The rows of the batch that the server named as the culprits. Each is tried alone before
     /// it is rejected, so a wrong guess costs time but no row.
     #[must_use]
