@@ -34,7 +34,8 @@ pub use driver::{
     ErrorClass, ErrorKind, Preview, Report, Settled, ShowValues, Stage, TableInfo, Verdict,
     WriteError,
 };
-pub use executor::Executor;
+pub use executor::{Classifier, Executor, RetryPolicy};
+pub use metrics::Metrics;
 pub use outcome::{Outcome, RowError};
 pub use request::{FromValue, IntoRow, Request, RequestError};
 pub use schema::{ConflictStrategy, Merge, Schema, SchemaBuilder, SchemaError, TableName};

@@ -1,13 +1,72 @@
 //! The [`Executor`]: from a batch to one verdict a row. The policies around a driver are small
 //! executors that wrap one another.
+//!
+//! The standard stack, from the outside in:
+//!
+//! | | |
+//! |---|---|
+//! | [`Observe`] | tells [`Metrics`](crate::metrics::Metrics) what became of the batch |
+//! | [`Isolate`] | finds the rows at fault in a refused batch, so that the others are written |
+//! | [`Retry`] | tries again what failed for the moment, settles what is unknown |
+//! | [`Throttle`] | lets only so many attempts run at once; a wait of `Retry` holds no slot |
+//! | [`Timeout`] | gives each attempt a deadline, and sees to it that it ends |
+//! | [`Drive`] | runs the driver |
+//!
+//! A stack of one's own leaves some out or puts others in between:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use batchflow_core::executor::{Drive, Executor, Isolate, Retry, Timeout};
+//! use batchflow_core::{Driver, RetryPolicy};
+//!
+//! fn stack(driver: Arc<dyn Driver>) -> Arc<dyn Executor> {
+//!     let drive = Arc::new(Drive::new(Arc::clone(&driver)));
+//!     let timeout = Arc::new(Timeout::new(drive, Duration::from_secs(30)));
+//!     let retry = Retry::new(timeout, RetryPolicy::default()).settling(driver);
+//!     Arc::new(Isolate::new(Arc::new(retry)))
+//! }
+//! ```
+
+mod classify;
+mod drive;
+mod health;
+mod isolate;
+mod observe;
+mod order;
+mod policy;
+mod retry;
+mod settle;
+mod slots;
+mod stack;
+mod throttle;
+mod timeout;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
+
+pub use classify::Classifier;
+pub use drive::Drive;
+pub use isolate::Isolate;
+pub use observe::Observe;
+pub use policy::RetryPolicy;
+pub use retry::Retry;
+pub use throttle::Throttle;
+pub use timeout::Timeout;
+
+pub(crate) use classify::Classes;
+pub(crate) use health::{Failure, Health};
+pub(crate) use slots::{Permit, Slots};
+pub(crate) use stack::{StackConfig, standard};
+pub(crate) use timeout::Limit;
 
 use crate::batch::Batch;
-use crate::driver::{Attempt, Report};
+use crate::driver::{Attempt, ErrorKind, Report, Verdict, WriteError};
 
 /// Brings a batch to its verdicts, whatever it takes.
 ///
@@ -27,4 +86,23 @@ impl<E: Executor + ?Sized> Executor for Arc<E> {
     async fn execute(&self, batch: Batch, attempt: &Attempt) -> Report {
         (**self).execute(batch, attempt).await
     }
+}
+
+/// The flow stopped, and these rows were not sent (again).
+fn stopped(batch: &Batch, last: Option<&WriteError>) -> Report {
+    Report::same(Verdict::NotApplied(drive::describe(stop_error(last), batch)))
+}
+
+fn stop_error(last: Option<&WriteError>) -> WriteError {
+    let error = WriteError::new(ErrorKind::Cancelled);
+    match last {
+        Some(last) => error.with_message(format!("the flow stopped; before that, {last}")),
+        None => error.with_message("the flow stopped"),
+    }
+}
+
+/// `wait` from `now`; where the clock does not reach that far, 30 years.
+fn after(now: Instant, wait: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
+    now.checked_add(wait.min(FAR)).unwrap_or(now)
 }

@@ -1,0 +1,120 @@
+//! [`Observe`]: what is told to the metrics.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::Executor;
+use crate::batch::Batch;
+use crate::driver::{Attempt, ErrorKind, Report, Verdict, WriteError};
+use crate::metrics::{AttemptEvent, BatchEvent, Metrics, Reporter};
+
+/// Tells [`Metrics`] what became of each batch.
+#[derive(Debug)]
+pub struct Observe {
+    inner: Arc<dyn Executor>,
+    reporter: Reporter,
+}
+
+impl Observe {
+    /// Tells `metrics`, under the name of `backend`.
+    pub fn new(inner: Arc<dyn Executor>, backend: &'static str, metrics: Arc<dyn Metrics>) -> Self {
+        Self { inner, reporter: Reporter { backend, metrics: Some(metrics) } }
+    }
+}
+
+#[async_trait]
+impl Executor for Observe {
+    async fn execute(&self, batch: Batch, attempt: &Attempt) -> Report {
+        let start = Instant::now();
+        let report = self.inner.execute(batch.clone(), attempt).await;
+        let duration = start.elapsed();
+        let counts = Counts::of(&report, batch.len());
+        self.reporter.tell(|backend, metrics| {
+            metrics.batch(&BatchEvent {
+                backend,
+                table: batch.schema().table(),
+                rows: batch.len(),
+                bytes: batch.size_bytes(),
+                duration,
+                written: counts.written,
+                rejected: counts.rejected,
+                not_applied: counts.not_applied,
+                unknown: counts.unknown,
+                error: counts.error,
+            });
+        });
+        report
+    }
+}
+
+/// How many rows had which verdict.
+#[derive(Debug, Default)]
+struct Counts {
+    written: usize,
+    rejected: usize,
+    not_applied: usize,
+    unknown: usize,
+    error: Option<ErrorKind>,
+}
+
+impl Counts {
+    fn of(report: &Report, rows: usize) -> Self {
+        let mut counts = Self::default();
+        if let Some(verdict) = report.uniform() {
+            counts.add(Some(verdict), rows);
+        } else {
+            (0..rows).for_each(|row| counts.add(report.verdict(row), 1));
+        }
+        counts
+    }
+
+    fn add(&mut self, verdict: Option<&Verdict>, rows: usize) {
+        match verdict {
+            Some(Verdict::Written) => self.written += rows,
+            Some(Verdict::Rejected(_)) => self.rejected += rows,
+            Some(Verdict::NotApplied(_)) => self.not_applied += rows,
+            Some(Verdict::Unknown(_)) | None => self.unknown += rows,
+        }
+        self.error = self.error.or(verdict.and_then(Verdict::error).map(WriteError::kind));
+    }
+}
+
+/// Tells metrics of each attempt of the driver, from inside the throttle.
+#[derive(Debug)]
+pub(super) struct ObserveAttempts {
+    inner: Arc<dyn Executor>,
+    reporter: Reporter,
+}
+
+impl ObserveAttempts {
+    pub(super) fn new(inner: Arc<dyn Executor>, reporter: Reporter) -> Self {
+        Self { inner, reporter }
+    }
+}
+
+#[async_trait]
+impl Executor for ObserveAttempts {
+    async fn execute(&self, batch: Batch, attempt: &Attempt) -> Report {
+        let start = Instant::now();
+        let report = self.inner.execute(batch.clone(), attempt).await;
+        let duration = start.elapsed();
+        self.reporter.tell(|backend, metrics| {
+            let mut verdicts = (0..batch.len()).map_while(|row| report.verdict(row));
+            let error = match report.uniform() {
+                Some(verdict) => verdict.error(),
+                None => verdicts.find_map(Verdict::error),
+            };
+            metrics.attempt(&AttemptEvent {
+                backend,
+                table: batch.schema().table(),
+                rows: batch.len(),
+                number: attempt.number(),
+                duration,
+                error,
+            });
+        });
+        report
+    }
+}
