@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::driver::ErrorKind;
+use crate::driver::{Comparison, ErrorKind};
 use crate::request::Request;
 use crate::schema::{ConflictStrategy, Schema};
 use crate::temporal::Timestamp;
@@ -41,6 +41,15 @@ impl Model {
     /// An empty table.
     pub fn new(table: &Table) -> Self {
         Self { table: table.clone(), rows: Vec::new() }
+    }
+
+    /// A table that already holds rows, in the model's own form.
+    pub(super) fn with_rows(table: &Table, rows: Vec<Vec<Value>>) -> Self {
+        Self { table: table.clone(), rows }
+    }
+
+    pub(super) fn into_rows(self) -> Vec<Vec<Value>> {
+        self.rows
     }
 
     /// The rows, their values in the order of the table's columns, in the order of insertion.
@@ -118,8 +127,8 @@ impl Model {
         let same = |other: &[Value]| {
             columns.iter().all(|&at| {
                 let column = &self.table.columns()[at];
-                let key = identity(column, &row[at]);
-                key.is_some() && key == identity(column, &other[at])
+                let key = identity(column.compares(), &row[at]);
+                key.is_some() && key == identity(column.compares(), &other[at])
             })
         };
         let mut rows = self.rows.iter().enumerate();
@@ -156,10 +165,9 @@ impl Model {
 /// Sorts rows by their values, so that two tables can be compared whatever order they are read
 /// in.
 pub fn sort_rows(rows: &mut [Vec<Value>]) {
-    let plain = Column::new("", crate::driver::ColumnKind::Unknown);
     let by = |a: &Vec<Value>, b: &Vec<Value>| -> Ordering {
         let cells = |row: &Vec<Value>| -> Vec<Option<Vec<u8>>> {
-            row.iter().map(|value| identity(&plain, value)).collect()
+            row.iter().map(|value| identity(Comparison::Natural, value)).collect()
         };
         cells(a).cmp(&cells(b))
     };

@@ -7,13 +7,12 @@ use async_trait::async_trait;
 
 use crate::batch::Batch;
 use crate::driver::{
-    Attempt, Capabilities, CommitToken, Driver, Report, Settled, TableInfo, WriteError,
+    Attempt, Capabilities, CommitToken, Comparison, Driver, Report, Settled, TableInfo, WriteError,
 };
 use crate::schema::{ConflictStrategy, Schema};
 use crate::value::Value;
 
 use super::store::identity;
-use super::table::Column;
 
 /// Watches what a driver is handed: how much at once, and whether every batch is as the
 /// [`Driver`] contract says. Whatever it finds wrong, it keeps for the test to assert on.
@@ -137,10 +136,10 @@ fn oversized(batch: &Batch, limits: Capabilities) -> Vec<&'static str> {
 
 /// Each row's key as its values' plain identity; `None` for a row without one.
 fn keys(batch: &Batch) -> Vec<Option<Vec<Vec<u8>>>> {
-    let plain = Column::new("", crate::driver::ColumnKind::Unknown);
     let key = batch.schema().key();
     let of = |row: &crate::request::Request| {
-        let value = |&at: &usize| identity(&plain, row.value(at).unwrap_or(&Value::Null));
+        let value =
+            |&at: &usize| identity(Comparison::Natural, row.value(at).unwrap_or(&Value::Null));
         if key.is_empty() { None } else { key.iter().map(value).collect() }
     };
     batch.requests().map(of).collect()

@@ -69,7 +69,7 @@ impl Rows {
         let columns = index.columns.iter().map(|&at| &self.table.columns()[at]);
         let bytes: Option<KeyBytes> = columns
             .zip(key)
-            .map(|(column, value)| identity(column, &store(column, value).ok()?))
+            .map(|(column, value)| identity(column.compares(), &store(column, value).ok()?))
             .collect();
         index.slots.get(&bytes?).map(|&slot| &self.held[slot])
     }
@@ -253,7 +253,7 @@ impl Rows {
 
     fn key_bytes(&self, index: &Index, row: &Row) -> Option<KeyBytes> {
         let columns = index.columns.iter();
-        columns.map(|&at| identity(&self.table.columns()[at], &row[at])).collect()
+        columns.map(|&at| identity(self.table.columns()[at].compares(), &row[at])).collect()
     }
 
     fn insert(&mut self, row: Row) {

@@ -64,10 +64,10 @@ fn timestamp(nanos: i128) -> Option<Timestamp> {
     Timestamp::new(seconds, nanos.rem_euclid(1_000_000_000) as u32)
 }
 
-/// Bytes that are equal where the column takes two stored values for one; `None` for NULL, which
-/// equals nothing.
-pub(crate) fn identity(column: &Column, value: &Value) -> Option<Vec<u8>> {
-    let text = |text: &str| match column.compares() {
+/// Bytes that are equal where a column that compares so takes two stored values for one; `None`
+/// for NULL, which equals nothing.
+pub(crate) fn identity(comparison: Comparison, value: &Value) -> Option<Vec<u8>> {
+    let text = |text: &str| match comparison {
         Comparison::Natural => text.to_owned(),
         Comparison::AsciiNoCase => text.to_ascii_lowercase(),
         Comparison::TrimEnd => text.trim_end_matches(' ').to_owned(),
@@ -91,7 +91,7 @@ pub(crate) fn identity(column: &Column, value: &Value) -> Option<Vec<u8>> {
         Value::Uuid(v) => return Some(v.to_vec()),
         Value::Json(v) => v.to_string(),
         Value::Array(items) => {
-            let parts: Vec<_> = items.iter().map(|item| identity(column, item)).collect();
+            let parts: Vec<_> = items.iter().map(|item| identity(comparison, item)).collect();
             format!("{parts:?}")
         }
     };
