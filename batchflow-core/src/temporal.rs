@@ -50,6 +50,11 @@ impl Timestamp {
         }
     }
 
+    /// The instant `nanos` nanoseconds after the epoch, which every clock's range has.
+    pub(crate) const fn from_unix_nanos(nanos: i128) -> Self {
+        Self { seconds: nanos.div_euclid(NANOS) as i64, nanos: nanos.rem_euclid(NANOS) as u32 }
+    }
+
     /// The instant at `time` on `date`, read as UTC.
     pub const fn from_parts(date: Date, time: Time) -> Self {
         Self {
@@ -93,7 +98,7 @@ impl From<SystemTime> for Timestamp {
             Ok(after) => after.as_nanos() as i128,
             Err(before) => -(before.duration().as_nanos() as i128),
         };
-        Self { seconds: nanos.div_euclid(NANOS) as i64, nanos: nanos.rem_euclid(NANOS) as u32 }
+        Self::from_unix_nanos(nanos)
     }
 }
 
@@ -129,6 +134,11 @@ impl Date {
         if year < -999_999 || year > 999_999 {
             return None;
         }
+        Some(Self::from_civil(year, month, day))
+    }
+
+    /// The day of a year, month and day that are known to be one.
+    pub(crate) const fn from_civil(year: i32, month: u8, day: u8) -> Self {
         // Years start in March here, so that the leap day is the last of a year; 400 years (an
         // era) always hold 146,097 days, and 719,468 lie between 0000-03-01 and 1970-01-01.
         let shifted = if month <= 2 { year - 1 } else { year } as i64;
@@ -137,7 +147,7 @@ impl Date {
         let month_from_march = (month as i64 + 9) % 12;
         let day_of_year = (153 * month_from_march + 2) / 5 + day as i64 - 1;
         let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-        Some(Self { days: (era * 146_097 + day_of_era - 719_468) as i32 })
+        Self { days: (era * 146_097 + day_of_era - 719_468) as i32 }
     }
 
     /// Days since 1970-01-01.
@@ -174,6 +184,12 @@ impl Time {
     /// The time `nanos` nanoseconds after midnight; `None` past 24:00:00.
     pub const fn from_nanos(nanos: u64) -> Option<Self> {
         if nanos <= DAY_SECONDS as u64 * 1_000_000_000 { Some(Self { nanos }) } else { None }
+    }
+
+    /// The time `nanos` nanoseconds after midnight, 24:00:00 where that is past it.
+    #[cfg(any(feature = "with-chrono-04", feature = "with-jiff-02", feature = "with-time-03"))]
+    pub(crate) fn at_most(nanos: u64) -> Self {
+        Self { nanos: nanos.min(DAY_SECONDS as u64 * 1_000_000_000) }
     }
 
     /// The time at an hour 0–23, minute 0–59, second 0–59 and nanosecond; `None` beyond those.

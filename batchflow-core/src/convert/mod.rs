@@ -93,3 +93,19 @@ macro_rules! arrays {
 }
 
 arrays!(bool, i16, i32, i64, u16, u32, u64, f32, f64, &str, String, Timestamp, Date, Time);
+
+#[cfg(feature = "with-chrono-04")]
+mod chrono;
+#[cfg(feature = "with-decimal-1")]
+mod decimal;
+#[cfg(feature = "with-jiff-02")]
+mod jiff;
+#[cfg(feature = "with-json-1")]
+mod json;
+#[cfg(feature = "with-time-03")]
+mod time;
+#[cfg(feature = "with-uuid-1")]
+mod uuid;
+
+#[cfg(test)]
+mod tests;

@@ -42,6 +42,18 @@ pub struct LetterLines<R> {
     done: bool,
 }
 
+enum Line {
+    Text(Vec<u8>),
+    TooLong,
+    End,
+}
+
+impl Line {
+    fn new(text: Option<Vec<u8>>) -> Self {
+        text.map_or(Self::TooLong, Self::Text)
+    }
+}
+
 impl<R: BufRead> LetterLines<R> {
     /// Lines longer than this many bytes are errors. Default: 256 MiB.
     #[must_use]
@@ -50,8 +62,8 @@ impl<R: BufRead> LetterLines<R> {
         self
     }
 
-    /// Reads one line without its break. `None` at the end; `Some(None)` where it is too long.
-    fn read_line(&mut self) -> io::Result<Option<Option<Vec<u8>>>> {
+    /// Reads one line without its break.
+    fn read_line(&mut self) -> io::Result<Line> {
         let mut line = Some(Vec::new());
         let mut any = false;
         loop {
@@ -60,7 +72,7 @@ impl<R: BufRead> LetterLines<R> {
                 ready => ready?,
             };
             if ready.is_empty() {
-                return Ok(any.then_some(line));
+                return Ok(if any { Line::new(line) } else { Line::End });
             }
             any = true;
             let end = ready.iter().position(|&byte| byte == b'\n');
@@ -72,7 +84,7 @@ impl<R: BufRead> LetterLines<R> {
             let used = part.len() + usize::from(end.is_some());
             self.reader.consume(used);
             if end.is_some() {
-                return Ok(Some(line));
+                return Ok(Line::new(line));
             }
         }
     }
@@ -84,8 +96,8 @@ impl<R: BufRead> Iterator for LetterLines<R> {
     fn next(&mut self) -> Option<Self::Item> {
         while !self.done {
             let line = match self.read_line() {
-                Ok(Some(line)) => line,
-                Ok(None) => break,
+                Ok(Line::End) => break,
+                Ok(line) => line,
                 Err(error) => {
                     self.done = true;
                     return Some(Err(error.into()));
@@ -93,9 +105,11 @@ impl<R: BufRead> Iterator for LetterLines<R> {
             };
             self.line += 1;
             let read = match line {
-                Some(line) if line.trim_ascii().is_empty() => continue,
-                Some(line) => json::read(&line),
-                None => Err(format!("it is longer than {} bytes", self.max_line)),
+                Line::Text(line) if line.trim_ascii().is_empty() => continue,
+                Line::Text(line) => json::read(&line),
+                Line::TooLong | Line::End => {
+                    Err(format!("it is longer than {} bytes", self.max_line))
+                }
             };
             let number = self.line;
             return Some(read.map_err(|why| DeadLetterError::Line { line: number, why }));
@@ -132,7 +146,9 @@ mod tests {
             ("[".repeat(900), "not JSON"),
             ("\u{feff}\0\u{1}".to_owned(), "not JSON"),
         ];
-        let text: String = cases.iter().map(|(line, _)| format!("{line}\n\n{good}\r\n")).collect();
+        let text: Vec<String> =
+            cases.iter().map(|(line, _)| format!("{line}\n\n{good}\r\n")).collect();
+        let text = text.concat();
         let mut lines = read_lines(text.as_bytes()).with_max_line(1_000);
         for (at, (_, expected)) in cases.iter().enumerate() {
             let error = lines.next().unwrap().expect_err(expected).to_string();

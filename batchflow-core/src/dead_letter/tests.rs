@@ -84,7 +84,7 @@ impl DeadLetterSink for Scripted {
             Step::Close => return Err(DeadLetterError::Closed),
             Step::Hang(count) => {
                 self.take(letters, count);
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
         Ok(())

@@ -48,6 +48,8 @@ impl Serialize for Details<'_> {
     }
 }
 
+type Setter = fn(WriteError, String) -> WriteError;
+
 pub(super) fn read(outcome: &str, mut fields: Fields) -> Result<RowError, String> {
     let kind = fields.text("kind")?;
     // A kind of a later version reads as `other`.
@@ -62,7 +64,7 @@ pub(super) fn read(outcome: &str, mut fields: Fields) -> Result<RowError, String
         "still_running" => error.still_running(),
         _ => error.outcome_unknown(),
     };
-    let texts: [(_, fn(WriteError, String) -> WriteError); 6] = [
+    let texts: [(&str, Setter); 6] = [
         ("table", |error, text| error.with_table(text)),
         ("column", |error, text| error.with_column(text)),
         ("constraint", |error, text| error.with_constraint(text)),

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-use serde_json::Value as Json;
 
 use super::Fields;
 use crate::schema::{ConflictStrategy, Merge, Schema};
@@ -63,7 +62,7 @@ pub(super) fn read(mut fields: Fields) -> Result<Schema, String> {
         let updates = Fields::new("schema.update", updates)?;
         builder = builder.update(updates.map.keys());
         for (column, merge) in &updates.map {
-            let known = MERGES.into_iter().find(|known| Json::from(known.as_str()) == *merge);
+            let known = MERGES.into_iter().find(|known| merge.as_str() == Some(known.as_str()));
             let merge = known.ok_or_else(|| updates.bad(column, "is no merge rule known here"))?;
             builder = builder.merge(column, merge);
         }
