@@ -57,12 +57,11 @@ fn complete(report: Report, batch: &Batch) -> Report {
         return report;
     }
     let affected = report.affected();
-    let report = match report.uniform().cloned() {
-        Some(verdict) => Report::same(described(verdict, batch)),
-        None => {
-            let verdicts = report.into_verdicts(batch.len()).into_iter();
-            Report::each(verdicts.map(|verdict| described(verdict, batch)).collect())
-        }
+    let report = if let Some(verdict) = report.uniform() {
+        Report::same(described(verdict.clone(), batch))
+    } else {
+        let verdicts = report.into_verdicts(batch.len()).into_iter();
+        Report::each(verdicts.map(|verdict| described(verdict, batch)).collect())
     };
     match affected {
         Some(rows) => report.with_affected(rows),

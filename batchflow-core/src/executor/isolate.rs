@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::classify::Classifying;
+use super::drive::describe;
 use super::order::{is_still_running, keep_in_order};
 use super::{Classes, Classifier, Executor, stop_error};
 use crate::batch::Batch;
@@ -82,17 +83,17 @@ impl Isolate {
     async fn search(&self, batch: &Batch, attempt: &Attempt, report: Report) -> Report {
         let all: Vec<usize> = (0..batch.len()).collect();
         let mut search = Search::new(self, batch);
-        search.take(report, all, true);
+        search.take(report, &all, true);
         while let Some(piece) = search.todo.pop() {
             if attempt.is_stopped() {
                 search.todo.push(piece);
-                search.end(&Verdict::NotApplied(stop_error(None)));
+                search.end(&Verdict::NotApplied(describe(stop_error(None), batch)));
                 break;
             }
             match piece {
                 Piece::Untried { rows, .. } if rows.is_empty() => {}
                 Piece::Untried { rows, trust } => search.attempt(attempt, rows, trust).await,
-                Piece::Refused { rows, blame, trust } => search.divide(rows, blame, trust),
+                Piece::Refused { rows, blame, trust } => search.divide(&rows, &blame, trust),
                 Piece::Suspected { suspects, rest, found } => {
                     search.confirm(attempt, suspects, rest, found).await;
                 }
@@ -131,11 +132,11 @@ impl<'a> Search<'a> {
     async fn attempt(&mut self, attempt: &Attempt, rows: Vec<usize>, trust: bool) {
         let part = self.batch.pick(&rows);
         let report = self.isolate.inner.execute(part, &attempt.next()).await;
-        self.take(report, rows, trust);
+        self.take(report, &rows, trust);
     }
 
     /// Takes the report of an attempt at `rows`: decides what it decides, and notes what is left.
-    fn take(&mut self, report: Report, rows: Vec<usize>, trust: bool) {
+    fn take(&mut self, report: Report, rows: &[usize], trust: bool) {
         let mut classes = Classifying::new(&self.isolate.classes);
         let mut refused = Vec::new();
         let mut blame = HashSet::new();
@@ -181,7 +182,7 @@ impl<'a> Search<'a> {
         }
         if let (Some(last), true) = (last, unsent == rows.len()) {
             self.end(&last);
-        } else if let Some(error) = self.running(&rows) {
+        } else if let Some(error) = self.running(rows) {
             self.end(&Verdict::NotApplied(error));
         } else if let ([row], 1) = (refused.as_slice(), rows.len()) {
             self.reject(*row);
@@ -222,9 +223,9 @@ impl<'a> Search<'a> {
     }
 
     /// Divides rows of which one is at fault.
-    fn divide(&mut self, rows: Vec<usize>, blame: HashSet<usize>, trust: bool) {
+    fn divide(&mut self, rows: &[usize], blame: &HashSet<usize>, trust: bool) {
         if rows.len() < 2 {
-            self.todo.push(Piece::Untried { rows, trust });
+            self.todo.push(Piece::Untried { rows: rows.to_vec(), trust });
             return;
         }
         let blamed = |row: &usize| trust && blame.contains(row);

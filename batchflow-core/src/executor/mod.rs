@@ -40,6 +40,8 @@ mod retry;
 mod settle;
 mod slots;
 mod stack;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod timeout;
 
