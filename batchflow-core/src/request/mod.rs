@@ -1,6 +1,8 @@
 //! [`Request`]: one row on its way to a table.
 
 mod error;
+#[cfg(feature = "serde")]
+mod from_serialize;
 mod from_value;
 mod into_row;
 
@@ -32,7 +34,7 @@ use crate::value::Value;
 /// assert!(Request::new(&users).set("nmae", "Ada").validate().is_err());
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 #[must_use = "a request does nothing until it is submitted"]
 pub struct Request {
     schema: Schema,
@@ -241,6 +243,13 @@ impl Schema {
         }
         slots.resize(width, None);
         Ok(Request::from_slots(self, slots))
+    }
+}
+
+/// Equal in schema, values and mistake, however they were set.
+impl PartialEq for Request {
+    fn eq(&self, other: &Self) -> bool {
+        self.schema == other.schema && self.values == other.values && self.error == other.error
     }
 }
 
