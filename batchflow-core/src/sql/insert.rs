@@ -132,7 +132,9 @@ impl<'a> Insert<'a> {
                 if changes.is_empty() {
                     let key = self.schema.key().first().copied().unwrap_or_default();
                     let column = self.quoted(key);
-                    text.push_str(&format!("{column} = {column}"));
+                    text.push_str(&column);
+                    text.push_str(" = ");
+                    text.push_str(&column);
                 } else {
                     text.push_str(&changes.join(", "));
                 }

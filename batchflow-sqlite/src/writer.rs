@@ -1,0 +1,174 @@
+//! The writer: the one thread that holds the connection.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use batchflow_core::{Batch, ErrorKind, Report, Stage, WriteError};
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::SqliteConfig;
+use crate::error::translate;
+use crate::fate::Fate;
+use crate::guard::Guard;
+use crate::open;
+use crate::plan::Plans;
+use crate::transaction::{roll_back, write};
+
+/// Messages that wait for the writer before a sender waits for room.
+const QUEUE: usize = 16;
+
+/// Where the connection came from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// A file, opened as configured; opened again where the connection is in doubt.
+    File(PathBuf, SqliteConfig),
+    /// A database in memory: there is only this one connection to it.
+    Memory,
+    /// A connection of the user's.
+    Given(Connection),
+}
+
+/// What the writer is asked to do.
+pub(crate) enum Message {
+    Write(Job),
+    /// Something quick: a lookup, a preview.
+    Call(Box<dyn FnOnce(&mut Writer) + Send>),
+}
+
+/// A batch to write.
+#[derive(Debug)]
+pub(crate) struct Job {
+    pub(crate) batch: Batch,
+    pub(crate) fate: Arc<Fate>,
+    pub(crate) reply: oneshot::Sender<Result<Report, WriteError>>,
+}
+
+impl Drop for Job {
+    /// A job that nobody wrote never will be; one that a panic cut off, nobody can tell.
+    fn drop(&mut self) {
+        if !self.fate.cancel() {
+            self.fate.unknown();
+        }
+    }
+}
+
+/// The thread's own state.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) connection: Connection,
+    pub(crate) plans: Plans,
+    guard: Guard,
+    busy_timeout: Duration,
+    source: Source,
+}
+
+/// The thread as the driver sees it.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    pub(crate) messages: mpsc::Sender<Message>,
+    /// Resolves once the connection is open, or says why it is not.
+    pub(crate) opened: oneshot::Receiver<Result<(), WriteError>>,
+    /// Resolves once the connection is closed.
+    pub(crate) ended: oneshot::Receiver<()>,
+}
+
+/// Starts the thread. It ends when the last sender of messages is gone.
+pub(crate) fn start(source: Source) -> Result<Handle, WriteError> {
+    let (messages, mut inbox) = mpsc::channel(QUEUE);
+    let (opening, opened) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
+    let run = move || {
+        let _ended_when_dropped: oneshot::Sender<()> = end;
+        match Writer::new(source) {
+            Ok(mut writer) => {
+                let _ = opening.send(Ok(()));
+                while let Some(message) = inbox.blocking_recv() {
+                    writer.handle(message);
+                }
+            }
+            Err(error) => {
+                let _ = opening.send(Err(error));
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("batchflow-sqlite".to_owned()).spawn(run);
+    match thread {
+        Ok(_) => Ok(Handle { messages, opened, ended }),
+        Err(error) => Err(WriteError::new(ErrorKind::Resource)
+            .at(Stage::Connect)
+            .with_message("the writer thread cannot be started")
+            .with_server_message(error.to_string())),
+    }
+}
+
+impl Writer {
+    fn new(source: Source) -> Result<Self, WriteError> {
+        let (connection, config, source) = match source {
+            Source::File(path, config) => {
+                (open::open(&path, &config)?, config.clone(), Source::File(path, config))
+            }
+            Source::Memory => (open::in_memory()?, SqliteConfig::default(), Source::Memory),
+            Source::Given(connection) => (connection, SqliteConfig::default(), Source::Memory),
+        };
+        let mut writer = Self {
+            connection,
+            plans: Plans::default(),
+            guard: Guard::default(),
+            busy_timeout: config.busy_timeout,
+            source,
+        };
+        writer.set_up(config.statement_cache)?;
+        Ok(writer)
+    }
+
+    fn set_up(&mut self, statement_cache: usize) -> Result<(), WriteError> {
+        self.connection.set_prepared_statement_cache_capacity(statement_cache.max(4));
+        let installed = self.guard.install(&mut self.connection);
+        installed.map_err(|error| translate(&error, Stage::Connect))
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Write(mut job) => {
+                if !job.fate.start() {
+                    return;
+                }
+                let written = self.write(&job);
+                // Nobody may be waiting any more; the fate tells.
+                let (unused, _) = oneshot::channel();
+                let _ = std::mem::replace(&mut job.reply, unused).send(written);
+            }
+            Message::Call(call) => {
+                self.guard.enter(self.busy_timeout, None);
+                call(self);
+                roll_back(&self.connection);
+            }
+        }
+    }
+
+    fn write(&mut self, job: &Job) -> Result<Report, WriteError> {
+        if let Err(error) = self.reconnect() {
+            job.fate.not_applied();
+            return Err(error);
+        }
+        self.guard.enter(self.busy_timeout, Some(&job.fate));
+        write(&self.connection, &mut self.plans, &self.guard, &job.batch, &job.fate)
+    }
+
+    /// Replaces a connection that is stuck in a transaction.
+    fn reconnect(&mut self) -> Result<(), WriteError> {
+        if self.connection.is_autocommit() {
+            return Ok(());
+        }
+        let Source::File(path, config) = &self.source else {
+            let error = WriteError::new(ErrorKind::Connection).at(Stage::Connect);
+            return Err(error.with_message("the connection is stuck in a transaction"));
+        };
+        self.connection = open::open(path, config)?;
+        self.plans = Plans::default();
+        let statements = config.statement_cache;
+        self.set_up(statements)
+    }
+}

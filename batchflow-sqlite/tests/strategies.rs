@@ -1,0 +1,238 @@
+//! Promise 5: each strategy and merge rule does what the design's table says.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod support;
+
+use batchflow_sqlite::{ConflictStrategy, ErrorKind, Merge, Request, Schema, Value};
+use support::{memory, schema, table, write};
+
+const TABLE: &str = "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT DEFAULT 'none', \
+                     hits INTEGER, email TEXT UNIQUE)";
+const ALL: &str = "SELECT id, name, hits, email FROM t ORDER BY id";
+
+fn t(strategy: ConflictStrategy) -> Schema {
+    Schema::new("t", strategy, ["id", "name", "hits", "email"]).unwrap()
+}
+
+#[tokio::test]
+async fn promise_5_fail_refuses_a_duplicate_and_names_its_row() {
+    let driver = memory(TABLE).await;
+    let t = t(ConflictStrategy::Fail);
+    write(&driver, vec![t.row((7_i64, "old")).unwrap()]).await.unwrap();
+    let rows = (1..=40_i64).map(|id| t.row((id, "new")).unwrap()).collect();
+    let error = write(&driver, rows).await.unwrap_err();
+    assert_eq!((error.kind(), error.blame()), (ErrorKind::DuplicateKey, &[6][..]));
+    assert_eq!((error.column(), error.table()), (Some("id"), Some("t")));
+    assert_eq!(table(&driver, ALL).await, ["7|old|NULL|NULL"], "a batch is whole or not at all");
+}
+
+#[tokio::test]
+async fn promise_5_ignore_keeps_the_first_and_ignores_only_duplicates_of_the_key() {
+    let driver = memory(TABLE).await;
+    let t = t(ConflictStrategy::Ignore);
+    let row = |id: i64, email: &str| t.row((id, "n", 1_i64, email)).unwrap();
+    write(&driver, vec![row(1, "a@x")]).await.unwrap();
+    // A duplicate of the key, of the key and of another unique column, and of another row's.
+    let report = write(&driver, vec![row(1, "b@x"), row(2, "c@x")]).await.unwrap();
+    assert_eq!(report.affected(), Some(1));
+    write(&driver, vec![row(1, "a@x")]).await.unwrap();
+    let error = write(&driver, vec![row(3, "d@x"), row(4, "a@x")]).await.unwrap_err();
+    assert_eq!((error.kind(), error.blame()), (ErrorKind::DuplicateKey, &[1][..]));
+    assert_eq!(error.column(), Some("email"));
+    assert_eq!(table(&driver, ALL).await, ["1|n|1|a@x", "2|n|1|c@x"]);
+}
+
+#[tokio::test]
+async fn promise_5_replace_overwrites_every_column_and_unset_ones_by_their_default() {
+    let driver = memory(TABLE).await;
+    let t = t(ConflictStrategy::Replace);
+    write(&driver, vec![t.row((1_i64, "Ada", 5_i64, "a@x")).unwrap()]).await.unwrap();
+    write(&driver, vec![Request::new(&t).set("id", 1_i64).set("email", "a@x")]).await.unwrap();
+    assert_eq!(table(&driver, ALL).await, ["1|none|NULL|a@x"]);
+}
+
+#[tokio::test]
+async fn promise_5_replace_deletes_nothing_and_leaves_generated_and_identity_columns_alone() {
+    let driver = memory(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, code TEXT UNIQUE, n INTEGER, \
+         twice INTEGER AS (n * 2) STORED);
+         CREATE TABLE child (t REFERENCES t(id) ON DELETE CASCADE);
+         INSERT INTO t (id, code, n) VALUES (41, 'a', 1); INSERT INTO child VALUES (41);",
+    )
+    .await;
+    let columns = ["id", "code", "n", "twice"];
+    let t = schema(
+        Schema::builder("t").columns(columns).key(["code"]).on_conflict(ConflictStrategy::Replace),
+    );
+    write(&driver, vec![Request::new(&t).set("code", "a").set("n", 4_i64)]).await.unwrap();
+    assert_eq!(table(&driver, "SELECT id, code, n, twice FROM t").await, ["41|a|4|8"]);
+    assert_eq!(table(&driver, "SELECT t FROM child").await, ["41"]);
+    let error = write(&driver, vec![Request::new(&t).set("code", "a").set("twice", 4_i64)]).await;
+    let error = error.unwrap_err();
+    assert_eq!((error.kind(), error.column()), (ErrorKind::Schema, Some("twice")));
+}
+
+#[tokio::test]
+async fn promise_5_update_overwrites_what_is_set_and_unset_is_not_null() {
+    let driver = memory(TABLE).await;
+    let t = t(ConflictStrategy::Update);
+    write(&driver, vec![t.row((1_i64, "Ada", 5_i64, "a@x")).unwrap()]).await.unwrap();
+    write(&driver, vec![Request::new(&t).set("id", 1_i64).set("hits", 6_i64)]).await.unwrap();
+    assert_eq!(table(&driver, ALL).await, ["1|Ada|6|a@x"]);
+    write(&driver, vec![Request::new(&t).set("id", 1_i64).set_null("name")]).await.unwrap();
+    assert_eq!(table(&driver, ALL).await, ["1|NULL|6|a@x"]);
+    write(&driver, vec![Request::new(&t).set("id", 1_i64)]).await.unwrap();
+    assert_eq!(table(&driver, ALL).await, ["1|NULL|6|a@x"], "nothing to update");
+    write(&driver, vec![Request::new(&t).set("id", 2_i64)]).await.unwrap();
+    assert_eq!(table(&driver, ALL).await[1], "2|none|NULL|NULL", "the default on insert");
+}
+
+#[tokio::test]
+async fn promise_5_an_update_that_hits_another_row_is_a_duplicate_key() {
+    let driver = memory(TABLE).await;
+    let t = t(ConflictStrategy::Update);
+    let row = |id: i64, email: &str| t.row((id, "n", 1_i64, email)).unwrap();
+    write(&driver, vec![row(1, "a@x"), row(2, "b@x")]).await.unwrap();
+    write(&driver, vec![row(1, "a@x")]).await.unwrap();
+    let error = write(&driver, vec![row(2, "a@x"), row(3, "c@x")]).await.unwrap_err();
+    assert_eq!((error.kind(), error.blame()), (ErrorKind::DuplicateKey, &[0][..]));
+}
+
+#[tokio::test]
+async fn promise_5_each_merge_rule_yields_the_other_side_where_one_is_null() {
+    use Merge::{Add, KeepExisting, Max, Min, Set};
+    let one = Value::I64;
+    let cases = [
+        (Set, one(3), one(4), "4"),
+        (Set, one(3), Value::Null, "NULL"),
+        (Add, one(3), one(4), "7"),
+        (Add, one(3), Value::Null, "3"),
+        (Add, Value::Null, one(4), "4"),
+        (Add, Value::Null, Value::Null, "NULL"),
+        (Max, one(3), one(4), "4"),
+        (Max, one(10), one(9), "10"),
+        (Max, Value::Null, one(4), "4"),
+        (Max, one(3), Value::Null, "3"),
+        (Min, one(3), one(4), "3"),
+        (Min, one(10), one(9), "9"),
+        (Min, Value::Null, one(4), "4"),
+        (KeepExisting, one(3), one(4), "3"),
+        (KeepExisting, Value::Null, one(4), "4"),
+    ];
+    for (merge, old, new, expected) in cases {
+        let driver = memory("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)").await;
+        let t = schema(
+            Schema::builder("t")
+                .columns(["id", "n"])
+                .key(["id"])
+                .on_conflict(ConflictStrategy::Update)
+                .merge("n", merge),
+        );
+        let case = format!("{merge:?} of {old:?} and {new:?}");
+        write(&driver, vec![t.row((1_i64, old)).unwrap()]).await.unwrap();
+        write(&driver, vec![t.row((1_i64, new)).unwrap()]).await.unwrap();
+        assert_eq!(table(&driver, "SELECT n FROM t").await, [expected], "{case}");
+    }
+}
+
+#[tokio::test]
+async fn a_touched_column_takes_the_clock_on_insert_and_on_every_update() {
+    let driver = memory("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, seen TEXT)").await;
+    let t = schema(
+        Schema::builder("t")
+            .columns(["id", "n", "seen"])
+            .key(["id"])
+            .on_conflict(ConflictStrategy::Update)
+            .update(["n"])
+            .touch("seen"),
+    );
+    write(&driver, vec![t.row((1_i64, 1_i64)).unwrap()]).await.unwrap();
+    let recent = "SELECT id FROM t WHERE abs(julianday('now') - julianday(seen)) < 0.01";
+    assert_eq!(table(&driver, recent).await, ["1"]);
+    driver.execute("UPDATE t SET seen = NULL").await.unwrap();
+    // Nothing else to update.
+    write(&driver, vec![Request::new(&t).set("id", 1_i64)]).await.unwrap();
+    assert_eq!(table(&driver, recent).await, ["1"]);
+}
+
+#[tokio::test]
+async fn promise_5_a_row_must_be_insertable_by_itself() {
+    let driver = memory("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL, b TEXT)").await;
+    let t = Schema::new("t", ConflictStrategy::Update, ["id", "a", "b"]).unwrap();
+    write(&driver, vec![t.row((1_i64, "a", "b")).unwrap()]).await.unwrap();
+    let error = write(&driver, vec![Request::new(&t).set("id", 1_i64).set("b", "c")]).await;
+    let error = error.unwrap_err();
+    assert_eq!((error.kind(), error.column()), (ErrorKind::Constraint, Some("a")));
+}
+
+#[tokio::test]
+async fn promise_2_a_tables_own_conflict_clause_skips_no_row_unseen() {
+    let driver = memory(
+        "CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT NOT NULL ON CONFLICT IGNORE, \
+         b TEXT UNIQUE ON CONFLICT REPLACE)",
+    )
+    .await;
+    let t = Schema::new("t", ConflictStrategy::Update, ["id", "a", "b"]).unwrap();
+    write(&driver, vec![t.row((1_i64, "a", "b")).unwrap()]).await.unwrap();
+    let error = write(&driver, vec![t.row((2_i64, Value::Null, "c")).unwrap()]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Constraint);
+    let error = write(&driver, vec![t.row((2_i64, "a", "b")).unwrap()]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::DuplicateKey);
+    assert_eq!(table(&driver, "SELECT * FROM t").await, ["1|a|b"]);
+}
+
+#[tokio::test]
+async fn promise_4_every_bad_row_of_a_batch_is_named_at_once() {
+    let driver = memory("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER CHECK (n > 0))").await;
+    let t = Schema::new("t", ConflictStrategy::Update, ["id", "n"]).unwrap();
+    let rows = (0..1_000_i64).map(|id| t.row((id, i64::from(id % 333 != 5))).unwrap());
+    let error = write(&driver, rows.collect()).await.unwrap_err();
+    assert_eq!((error.kind(), error.blame()), (ErrorKind::Constraint, &[5, 338, 671][..]));
+    assert!(error.constraint().is_some_and(|check| check.contains("n > 0")));
+    assert!(table(&driver, "SELECT * FROM t").await.is_empty());
+}
+
+#[tokio::test]
+async fn names_are_kept_as_they_are_and_qualified_tables_found() {
+    let driver = memory(
+        "ATTACH ':memory:' AS other;
+         CREATE TABLE other.\"Odd \"\"table\" (\"select\" INTEGER PRIMARY KEY, \"Näme.x\" TEXT);
+         CREATE TABLE other.t (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY);",
+    )
+    .await;
+    let odd =
+        Schema::new("other.\"Odd \"\"table\"", ConflictStrategy::Update, ["SELECT", "Näme.x"])
+            .unwrap();
+    write(&driver, vec![odd.row((1_i64, "a")).unwrap()]).await.unwrap();
+    write(&driver, vec![odd.row((1_i64, "b")).unwrap()]).await.unwrap();
+    assert_eq!(table(&driver, "SELECT * FROM \"Odd \"\"table\"").await, ["1|b"]);
+    for (name, id) in [("t", 1_i64), ("main.t", 2), ("other.t", 3), ("OTHER.T", 4)] {
+        let t = Schema::new(name, ConflictStrategy::Ignore, ["id"]).unwrap();
+        write(&driver, vec![t.row((id,)).unwrap()]).await.unwrap();
+    }
+    assert_eq!(table(&driver, "SELECT id FROM main.t").await, ["1", "2"]);
+    assert_eq!(table(&driver, "SELECT id FROM other.t").await, ["3", "4"]);
+}
+
+#[tokio::test]
+async fn every_batch_length_writes_every_row_once() {
+    let driver = memory("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER) WITHOUT ROWID").await;
+    let schema = schema(
+        Schema::builder("t")
+            .columns(["id", "n"])
+            .key(["id"])
+            .on_conflict(ConflictStrategy::Update)
+            .merge("n", Merge::Add),
+    );
+    for len in (1..=70_u64).chain([999, 1_000]) {
+        driver.execute("DELETE FROM t").await.unwrap();
+        for _ in 0..2 {
+            let rows = (0..len).map(|id| schema.row((id, 1_i64)).unwrap()).collect();
+            let report = write(&driver, rows).await.unwrap();
+            assert_eq!(report.affected(), Some(len));
+        }
+        let sums = table(&driver, "SELECT count(*), sum(n) FROM t WHERE n = 2").await;
+        assert_eq!(sums, [format!("{len}|{}", len * 2)]);
+    }
+}
