@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::executor::Permit;
+
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// One try at writing a batch.
@@ -31,6 +33,8 @@ struct Signals {
     tokens: Mutex<Vec<CommitToken>>,
     /// When the rows are given up; set by the first send, inherited by every further attempt.
     give_up: OnceLock<Instant>,
+    /// A slot that the flow took for the first send.
+    permit: Mutex<Option<Permit>>,
 }
 
 impl Attempt {
@@ -50,8 +54,20 @@ impl Attempt {
                 parent,
                 tokens: Mutex::default(),
                 give_up: OnceLock::new(),
+                permit: Mutex::default(),
             }),
         }
+    }
+
+    /// The same attempt, with the slot it is to be sent with.
+    pub(crate) fn with_permit(self, permit: Permit) -> Self {
+        *self.signals.permit.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
+        self
+    }
+
+    /// The slot that was taken for this attempt; once.
+    pub(crate) fn take_permit(&self) -> Option<Permit> {
+        self.signals.permit.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The next attempt at the same rows: a new id, the next number, no tokens.

@@ -62,7 +62,8 @@ pub use throttle::Throttle;
 pub use timeout::Timeout;
 
 pub(crate) use classify::Classes;
-pub(crate) use health::{Failure, Health};
+pub(crate) use health::Health;
+pub(crate) use policy::Backoff;
 pub(crate) use slots::{Permit, Slots};
 pub(crate) use stack::{StackConfig, standard};
 pub(crate) use timeout::Limit;

@@ -104,12 +104,12 @@ impl RetryPolicy {
         Ok(())
     }
 
-    pub(super) fn limit(&self) -> Duration {
+    pub(crate) fn limit(&self) -> Duration {
         self.give_up_after
     }
 
     /// Whether there may be another attempt after this many.
-    pub(super) fn allows_another(&self, attempts: u32) -> bool {
+    pub(crate) fn allows_another(&self, attempts: u32) -> bool {
         self.max_attempts.is_none_or(|most| attempts < most)
     }
 
@@ -129,19 +129,19 @@ impl RetryPolicy {
 
 /// The waits of a policy.
 #[derive(Debug)]
-pub(super) struct Backoff {
-    pub(super) policy: RetryPolicy,
+pub(crate) struct Backoff {
+    pub(crate) policy: RetryPolicy,
     rng: Mutex<fastrand::Rng>,
 }
 
 impl Backoff {
-    pub(super) fn new(policy: RetryPolicy) -> Self {
+    pub(crate) fn new(policy: RetryPolicy) -> Self {
         let rng = Mutex::new(policy.rng());
         Self { policy, rng }
     }
 
     /// The wait after this many failures.
-    pub(super) fn delay(&self, failures: u32) -> Duration {
+    pub(crate) fn delay(&self, failures: u32) -> Duration {
         self.policy.delay(failures, &mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -73,6 +73,13 @@ impl Slots {
         Permit(Arc::clone(self))
     }
 
+    /// A slot, if one is free and nobody waits for it.
+    pub(crate) fn try_acquire(self: &Arc<Self>) -> Option<Permit> {
+        let permit = self.semaphore.try_acquire().ok()?;
+        permit.forget();
+        Some(Permit(Arc::clone(self)))
+    }
+
     fn size(&self) -> MutexGuard<'_, Size> {
         self.size.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -30,10 +30,13 @@ impl Throttle {
 #[async_trait]
 impl Executor for Throttle {
     async fn execute(&self, batch: Batch, attempt: &Attempt) -> Report {
-        let permit = tokio::select! {
+        let permit = match attempt.take_permit() {
+            Some(permit) => permit,
+            None => tokio::select! {
             biased;
             permit = self.slots.acquire() => permit,
             () = attempt.cancelled() => return stopped(&batch, None),
+            },
         };
         let report = self.inner.execute(batch, attempt).await;
         drop(permit);
