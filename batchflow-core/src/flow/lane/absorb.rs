@@ -1,0 +1,124 @@
+//! Merging a new row into one of its key that still waits.
+
+use super::{Held, Lane};
+use crate::coalesce::{Coalescer, Key, Merged};
+use crate::flow::merge::Plan;
+use crate::request::Request;
+use crate::unwind::catch;
+
+impl Lane {
+    pub(super) fn own_key(&self, request: &Request) -> Option<Key> {
+        let coalescer = self.coalescer.as_ref().filter(|_| self.merging)?;
+        catch(|| coalescer.key(request)).ok().flatten()
+    }
+
+    /// Merges the row into a waiting one of its key; gives it back where that cannot be.
+    pub(super) fn merge(
+        &mut self,
+        hash: Option<u64>,
+        mut held: Held,
+        own_key: Option<Key>,
+    ) -> Option<(Held, Option<Key>)> {
+        let candidate = if self.coalescer.is_some() {
+            own_key.as_ref().and_then(|key| self.merge_keys.get(key).copied())
+        } else {
+            hash.and_then(|hash| self.claims.find(hash, |claim| claim.hash == hash))
+                .and_then(|claim| claim.newest)
+        };
+        let Some(at) = candidate.filter(|_| self.merging) else { return Some((held, own_key)) };
+        let claim_newest = hash
+            .and_then(|hash| self.claims.find(hash, |claim| claim.hash == hash))
+            .and_then(|claim| claim.newest);
+        let (Some(row), Some(newer)) = (self.rows[at as usize].as_ref(), held.request.as_ref())
+        else {
+            return Some((held, own_key));
+        };
+        let Some(kept) = row.request() else { return Some((held, own_key)) };
+        let plan = match &self.coalescer {
+            // An older row of the key may only stand for a newer one if none stands between.
+            Some(_) if hash.is_some() && (row.hash != hash || claim_newest != Some(at)) => {
+                Plan::Separate
+            }
+            Some(coalescer) => self.ask(&**coalescer, kept, newer),
+            None if !self.rules.same(kept, newer) => Plan::Separate,
+            None => self.merger.plan(kept, newer),
+        };
+        let shape = match &plan {
+            Plan::Separate => return Some((held, own_key)),
+            Plan::Keep => None,
+            Plan::Replace => held.request.take().map(|request| {
+                let shape = self.shape(&request);
+                held.request = Some(request);
+                shape
+            }),
+            Plan::Combine(request) => Some(self.shape(request)),
+        };
+        self.absorb(at, held, plan, shape);
+        None
+    }
+
+    fn ask(&self, coalescer: &dyn Coalescer, kept: &Request, newer: &Request) -> Plan {
+        let mut merged = kept.clone();
+        let answer = catch(|| coalescer.merge(&mut merged, newer));
+        match answer {
+            Ok(Merged::Keep) => Plan::Keep,
+            Ok(Merged::Replace) => Plan::Replace,
+            // A row that changed its key would take another row's place in the order.
+            Ok(Merged::Merged) if self.rules.same(kept, &merged) => Plan::Combine(merged),
+            _ => Plan::Separate,
+        }
+    }
+
+    /// Changes the waiting row at `at` to stand for itself and for `held`.
+    fn absorb(&mut self, at: u32, held: Held, plan: Plan, shape: Option<usize>) {
+        let in_line = self.in_line(at);
+        let Some(row) = self.rows[at as usize].as_mut() else { return };
+        let (old_size, old_shape, was_tracked) = (row.size(), row.shape, row.tracked);
+        row.tracked |= held.reply.is_some();
+        match plan {
+            Plan::Keep | Plan::Separate => row.others.push(held),
+            Plan::Replace => {
+                row.combined = None;
+                row.others.push(std::mem::replace(&mut row.deciding, held));
+            }
+            Plan::Combine(request) => {
+                row.combined = Some(Box::new(request));
+                row.others.push(std::mem::replace(&mut row.deciding, held));
+            }
+        }
+        row.shape = shape.unwrap_or(old_shape);
+        let (size, tracked, hash, shape) = (row.size(), row.tracked, row.hash, row.shape);
+        let moved = shape != old_shape;
+        if moved {
+            row.turn = row.turn.wrapping_add(1);
+            self.shapes[old_shape].members -= 1;
+            self.shapes[shape].members += 1;
+        }
+        if !in_line {
+            return;
+        }
+        let old = &mut self.shapes[old_shape];
+        old.rows -= 1;
+        old.bytes -= old_size;
+        old.tracked -= usize::from(was_tracked);
+        if !moved {
+            old.rows += 1;
+            old.bytes += size;
+            old.tracked += usize::from(tracked);
+            return;
+        }
+        if let Some(claim) =
+            hash.and_then(|hash| self.claims.find_mut(hash, |claim| claim.hash == hash))
+        {
+            claim.shape = shape;
+        }
+        self.enter_line(at, true);
+    }
+
+    /// Whether a waiting row stands in line rather than in its key's chain.
+    fn in_line(&self, at: u32) -> bool {
+        let hash = self.rows[at as usize].as_ref().and_then(|row| row.hash);
+        let claim = hash.and_then(|hash| self.claims.find(hash, |claim| claim.hash == hash));
+        claim.and_then(|claim| claim.chain.as_ref()).is_none_or(|chain| !chain.contains(&at))
+    }
+}

@@ -1,0 +1,223 @@
+//! From waiting rows to a batch, and back when it has landed.
+
+use tokio::time::Instant;
+
+use super::{BatchLimits, Formed, Held, Lane, Sent};
+use crate::batch::Batch;
+use crate::request::Request;
+use crate::schema::ConflictStrategy;
+
+impl Lane {
+    /// Forms a batch of a shape that is due; `None` where every row of it must wait.
+    pub(in crate::flow) fn form(&mut self, shape: usize, limits: &BatchLimits) -> Option<Formed> {
+        let flight = self.next_flight;
+        let picked = if self.serial.is_some() {
+            self.pick_serial(limits)
+        } else {
+            self.pick(shape, flight, limits)
+        };
+        let first = *picked.first()?;
+        let columns: Box<[usize]> =
+            self.rows[first as usize].as_ref()?.request()?.set_columns().collect();
+        let mut since: Option<Instant> = None;
+        let mut rows: Vec<(Request, Sent)> = Vec::with_capacity(picked.len());
+        for at in picked {
+            let Some(row) = self.rows[at as usize].take() else { continue };
+            self.free.push(at);
+            self.waiting -= 1;
+            self.shapes[row.shape].members -= 1;
+            since = Some(since.map_or(row.since, |oldest| oldest.min(row.since)));
+            rows.extend(row.send());
+        }
+        if self.coalescer.is_some() {
+            self.merge_keys.retain(|_, at| self.rows[*at as usize].is_some());
+        }
+        let fails = self.schema.strategy() == ConflictStrategy::Fail;
+        let distinct = !fails && self.serial.is_none();
+        if distinct && !rows.is_sorted_by(|(a, _), (b, _)| self.rules.compare(a, b).is_le()) {
+            rows.sort_by(|(a, _), (b, _)| self.rules.compare(a, b));
+        }
+        let (requests, rows) = rows.into_iter().unzip();
+        self.next_flight += 1;
+        self.flights += 1;
+        Some(Formed {
+            batch: Batch::assemble(self.schema.clone(), columns, requests, distinct),
+            rows,
+            since: since?,
+            flight,
+        })
+    }
+
+    fn pick(&mut self, shape: usize, flight: u64, limits: &BatchLimits) -> Vec<u32> {
+        let expected = self.shapes[shape].rows.min(limits.rows);
+        let mut picked = Vec::with_capacity(expected);
+        let mut room = Room::new(limits);
+        let fails = self.schema.strategy() == ConflictStrategy::Fail;
+        let parameters = self.shapes[shape].columns.count();
+        while let Some((at, turn)) = self.shapes[shape].line.pop_front() {
+            let Some(row) = self.in_place(at, turn, shape) else { continue };
+            let (size, tracked, hash, submission) =
+                (row.size(), row.tracked, row.hash, row.deciding.submission);
+            if !room.take(size, parameters) {
+                self.shapes[shape].line.push_front((at, turn));
+                break;
+            }
+            let line = &mut self.shapes[shape];
+            line.rows -= 1;
+            line.bytes -= size;
+            line.tracked -= usize::from(tracked);
+            let rows = &self.rows;
+            let claim =
+                hash.and_then(|hash| self.claims.find_mut(hash, |claim| claim.hash == hash));
+            if let Some(claim) = claim {
+                claim.ready -= 1;
+                let held = claim.flight.is_some_and(|other| !(fails && other == flight));
+                if held {
+                    let chain = claim.chain.get_or_insert_default();
+                    let place = chain.partition_point(|&at| {
+                        let row = rows[at as usize].as_ref();
+                        row.is_some_and(|row| row.deciding.submission < submission)
+                    });
+                    chain.insert(place, at);
+                    room.give_back(size, parameters);
+                    continue;
+                }
+                claim.flight = Some(flight);
+                if claim.newest == Some(at) {
+                    claim.newest = None;
+                }
+            }
+            picked.push(at);
+        }
+        picked
+    }
+
+    fn pick_serial(&mut self, limits: &BatchLimits) -> Vec<u32> {
+        let mut picked = Vec::new();
+        let mut room = Room::new(limits);
+        let Some(line) = &mut self.serial else { return picked };
+        let mut shape = None;
+        while let Some(&at) = line.front() {
+            if let Some(row) = self.rows[at as usize].as_ref() {
+                let parameters = self.shapes[row.shape].columns.count();
+                let fits = *shape.get_or_insert(row.shape) == row.shape;
+                if !fits || !room.take(row.size(), parameters) {
+                    break;
+                }
+                picked.push(at);
+            }
+            line.pop_front();
+        }
+        picked
+    }
+
+    /// A batch has landed: its keys are free, and the next rows of each may line up.
+    pub(in crate::flow) fn land(&mut self, flight: u64, hashes: &[u64]) {
+        self.flights -= 1;
+        let mut released: Vec<u32> = Vec::new();
+        let fails = self.schema.strategy() == ConflictStrategy::Fail;
+        for &hash in hashes {
+            let Ok(mut entry) = self.claims.find_entry(hash, |claim| claim.hash == hash) else {
+                continue;
+            };
+            let claim = entry.get_mut();
+            if claim.flight != Some(flight) {
+                continue;
+            }
+            claim.flight = None;
+            if claim.ready == 0
+                && let Some(chain) = &mut claim.chain
+            {
+                while let Some(&at) = chain.front() {
+                    let Some(row) = &self.rows[at as usize] else {
+                        chain.pop_front();
+                        continue;
+                    };
+                    let follows = fails && claim.shape == row.shape;
+                    if claim.ready > 0 && !follows {
+                        break;
+                    }
+                    claim.ready += 1;
+                    claim.shape = row.shape;
+                    released.push(at);
+                    chain.pop_front();
+                }
+            }
+            if claim.ready == 0 && claim.chain.as_ref().is_none_or(|chain| chain.is_empty()) {
+                entry.remove();
+            }
+        }
+        // They are older than those in line, and keep their own order.
+        released
+            .sort_by_key(|&at| self.rows[at as usize].as_ref().map(|row| row.deciding.submission));
+        for at in released.into_iter().rev() {
+            self.enter_line(at, true);
+        }
+        if self.is_idle() {
+            self.serial = None;
+            self.merge_keys.clear();
+        }
+    }
+
+    /// Batches were aborted: they will not land.
+    pub(in crate::flow) fn abandon_flights(&mut self) {
+        self.flights = 0;
+    }
+
+    /// Takes every waiting row out, in submission order: the flow stops.
+    pub(in crate::flow) fn sweep(&mut self) -> Vec<Held> {
+        let rows = std::mem::take(&mut self.rows).into_iter().flatten();
+        let mut held: Vec<Held> =
+            rows.flat_map(|row| row.others.into_iter().chain([row.deciding])).collect();
+        held.sort_by_key(|held| held.submission);
+        self.free.clear();
+        self.shapes.clear();
+        self.claims.clear();
+        self.merge_keys.clear();
+        self.serial = None;
+        self.waiting = 0;
+        held
+    }
+
+    /// Takes every waiting row out, to be added again to a lane that knows the table better. Only
+    /// while nothing is in flight, since the claims go.
+    pub(in crate::flow) fn reopen(&mut self) -> Vec<(Held, Instant)> {
+        let oldest = self.rows.iter().flatten().map(|row| row.since).min();
+        let held = self.sweep();
+        held.into_iter().filter_map(|held| Some((held, oldest?))).collect()
+    }
+}
+
+/// What is left of a batch's limits.
+struct Room {
+    rows: usize,
+    bytes: usize,
+    parameters: usize,
+    empty: bool,
+}
+
+impl Room {
+    fn new(limits: &BatchLimits) -> Self {
+        let BatchLimits { rows, bytes, parameters } = *limits;
+        Self { rows, bytes, parameters, empty: true }
+    }
+
+    /// Takes a row in; a row larger than a whole batch may be, goes alone.
+    fn take(&mut self, bytes: usize, parameters: usize) -> bool {
+        let fits = self.rows > 0 && bytes <= self.bytes && parameters <= self.parameters;
+        if !fits && !self.empty {
+            return false;
+        }
+        self.empty = false;
+        self.rows = self.rows.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.parameters = self.parameters.saturating_sub(parameters);
+        true
+    }
+
+    fn give_back(&mut self, bytes: usize, parameters: usize) {
+        self.rows += 1;
+        self.bytes += bytes;
+        self.parameters += parameters;
+    }
+}

@@ -1,0 +1,427 @@
+//! A lane: the waiting rows of one schema, in order, merged by key, ready to become batches.
+//!
+//! Every key that waits or is in flight has a *claim*. At most one batch in flight holds a key;
+//! a row whose key is held, or that must follow another row of its key, waits in the claim's
+//! chain until it is its turn. A lane whose keys only the database can compare is *serial*: one
+//! batch at a time, in submission order.
+
+use std::collections::VecDeque;
+
+mod absorb;
+mod form;
+
+use hashbrown::{HashMap, HashTable};
+use tokio::time::Instant;
+
+use super::merge::Merger;
+use super::queue::Reply;
+use crate::batch::Batch;
+use crate::coalesce::{Coalescer, Key};
+use crate::driver::TableInfo;
+use crate::key::{KeyRules, RowKey};
+use crate::request::Request;
+use crate::schema::{ConflictStrategy, Schema};
+
+/// One accepted row, from the queue to its verdict.
+pub(super) struct Held {
+    /// Gone while the row itself is in a batch.
+    pub(super) request: Option<Request>,
+    pub(super) reply: Option<Reply>,
+    pub(super) submission: u64,
+    pub(super) bytes: usize,
+}
+
+/// A waiting row and those merged into it.
+struct Row {
+    /// The row that decides what is written.
+    deciding: Held,
+    /// What is written, where it is neither of the rows it was made of.
+    combined: Option<Box<Request>>,
+    /// The others, superseded once this row is written.
+    others: Vec<Held>,
+    hash: Option<u64>,
+    since: Instant,
+    shape: usize,
+    /// Changes when the row changes its shape, so that its old place in line is void.
+    turn: u32,
+    tracked: bool,
+}
+
+/// A row in flight: what its verdict settles.
+pub(super) struct Sent {
+    pub(super) deciding: Held,
+    pub(super) others: Vec<Held>,
+    hash: Option<u64>,
+}
+
+/// A batch about to fly.
+pub(super) struct Formed {
+    pub(super) batch: Batch,
+    pub(super) rows: Vec<Sent>,
+    pub(super) since: Instant,
+    pub(super) flight: u64,
+}
+
+/// The most that a batch may hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BatchLimits {
+    pub(super) rows: usize,
+    pub(super) bytes: usize,
+    pub(super) parameters: usize,
+}
+
+/// What makes a batch due.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Due {
+    /// Rows at least this old go.
+    pub(super) before: Instant,
+    /// Rows submitted before this number go.
+    pub(super) flush_upto: u64,
+    /// Everything goes: the flow closes, or submitters wait for room.
+    pub(super) all: bool,
+    pub(super) limits: BatchLimits,
+}
+
+struct Claim {
+    hash: u64,
+    flight: Option<u64>,
+    /// Waiting rows of this key that stand in line, all of one shape.
+    ready: u32,
+    shape: usize,
+    /// The newest waiting row of this key.
+    newest: Option<u32>,
+    chain: Option<Box<VecDeque<u32>>>,
+}
+
+/// Rows that set the same columns, in the order they may go.
+struct Shape {
+    columns: Columns,
+    line: VecDeque<(u32, u32)>,
+    /// Rows in line, their bytes, and how many of them are tracked.
+    rows: usize,
+    bytes: usize,
+    tracked: usize,
+    /// Rows of this shape, in line or in chains.
+    members: usize,
+    /// The line's first row may not be its oldest.
+    disordered: bool,
+}
+
+/// Which columns a row sets, as bits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Columns {
+    low: u64,
+    high: Box<[u64]>,
+}
+
+impl Columns {
+    fn of(request: &Request) -> Self {
+        let mut low = 0;
+        let mut high = vec![0; request.schema().width().saturating_sub(1) / 64];
+        for column in request.set_columns() {
+            match column / 64 {
+                0 => low |= 1 << column,
+                word => high[word - 1] |= 1 << (column % 64),
+            }
+        }
+        Self { low, high: high.into() }
+    }
+
+    fn count(&self) -> usize {
+        let words = self.high.iter().chain([&self.low]);
+        words.map(|word| word.count_ones() as usize).sum()
+    }
+}
+
+pub(super) struct Lane {
+    schema: Schema,
+    rules: KeyRules,
+    merger: Merger,
+    merging: bool,
+    coalescer: Option<std::sync::Arc<dyn Coalescer>>,
+    rows: Vec<Option<Row>>,
+    free: Vec<u32>,
+    shapes: Vec<Shape>,
+    last_shape: usize,
+    claims: HashTable<Claim>,
+    /// Waiting rows by the coalescer's own keys.
+    merge_keys: HashMap<Key, u32>,
+    /// Submission order, where only the database can compare the keys.
+    serial: Option<VecDeque<u32>>,
+    flights: usize,
+    next_flight: u64,
+    waiting: usize,
+}
+
+impl Lane {
+    pub(super) fn new(
+        schema: Schema,
+        table: &TableInfo,
+        merging: bool,
+        coalescer: Option<std::sync::Arc<dyn Coalescer>>,
+    ) -> Self {
+        Self {
+            rules: KeyRules::new(&schema, table),
+            merger: Merger::new(&schema, table),
+            merging: merging && schema.strategy() != ConflictStrategy::Fail,
+            schema,
+            coalescer,
+            rows: Vec::new(),
+            free: Vec::new(),
+            shapes: Vec::new(),
+            last_shape: 0,
+            claims: HashTable::new(),
+            merge_keys: HashMap::new(),
+            serial: None,
+            flights: 0,
+            next_flight: 0,
+            waiting: 0,
+        }
+    }
+
+    /// Whether nothing waits and nothing is in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting == 0 && self.flights == 0
+    }
+
+    /// Adds the next row in submission order.
+    pub(super) fn add(&mut self, held: Held, since: Instant) {
+        let Some(request) = &held.request else { return };
+        let key = self.rules.key_of(request);
+        if self.serial.is_some() || key == RowKey::Opaque {
+            return self.add_serial(held, since);
+        }
+        let hash = match key {
+            RowKey::Hash(hash) => Some(hash),
+            RowKey::None | RowKey::Opaque => None,
+        };
+        let own_key = self.own_key(request);
+        let Some((held, own_key)) = self.merge(hash, held, own_key) else { return };
+        let at = self.insert(held, hash, since);
+        if let Some(key) = own_key {
+            self.merge_keys.insert(key, at);
+        }
+        self.line_up(at);
+    }
+
+    fn insert(&mut self, held: Held, hash: Option<u64>, since: Instant) -> u32 {
+        let shape = held.request.as_ref().map_or(0, |request| self.shape(request));
+        let row = Row {
+            tracked: held.reply.is_some(),
+            deciding: held,
+            combined: None,
+            others: Vec::new(),
+            hash,
+            since,
+            shape,
+            turn: 0,
+        };
+        self.waiting += 1;
+        self.shapes[shape].members += 1;
+        match self.free.pop() {
+            Some(at) => {
+                self.rows[at as usize] = Some(row);
+                at
+            }
+            None => {
+                self.rows.push(Some(row));
+                (self.rows.len() - 1) as u32
+            }
+        }
+    }
+
+    /// The place of the request's shape, made if need be in one that no row has any more.
+    fn shape(&mut self, request: &Request) -> usize {
+        let columns = Columns::of(request);
+        let known = |shape: &Shape| shape.columns == columns;
+        if self.shapes.get(self.last_shape).is_some_and(known) {
+            return self.last_shape;
+        }
+        let fresh = Shape {
+            columns: columns.clone(),
+            line: VecDeque::new(),
+            rows: 0,
+            bytes: 0,
+            tracked: 0,
+            members: 0,
+            disordered: false,
+        };
+        self.last_shape = if let Some(at) = self.shapes.iter().position(known) {
+            at
+        } else if let Some(at) = self.shapes.iter().position(|shape| shape.members == 0) {
+            self.shapes[at] = fresh;
+            at
+        } else {
+            self.shapes.push(fresh);
+            self.shapes.len() - 1
+        };
+        self.last_shape
+    }
+
+    /// Puts a new row in line, or in the chain of its key.
+    fn line_up(&mut self, at: u32) {
+        let Some(row) = &self.rows[at as usize] else { return };
+        let (shape, hash) = (row.shape, row.hash);
+        let Some(hash) = hash else { return self.enter_line(at, false) };
+        let fails = self.schema.strategy() == ConflictStrategy::Fail;
+        let claim = self
+            .claims
+            .entry(hash, |claim| claim.hash == hash, |claim| claim.hash)
+            .or_insert_with(|| Claim {
+                hash,
+                flight: None,
+                ready: 0,
+                shape,
+                newest: None,
+                chain: None,
+            })
+            .into_mut();
+        claim.newest = Some(at);
+        let unchained = claim.chain.as_ref().is_none_or(|chain| chain.is_empty());
+        let first = claim.ready == 0 && claim.flight.is_none();
+        let follows = fails && claim.ready > 0 && claim.shape == shape;
+        if unchained && (first || follows) {
+            claim.ready += 1;
+            claim.shape = shape;
+            self.enter_line(at, false);
+        } else {
+            claim.chain.get_or_insert_default().push_back(at);
+        }
+    }
+
+    /// Puts a row in its shape's line: at its end, or at its front if it was there before.
+    fn enter_line(&mut self, at: u32, front: bool) {
+        let Some(row) = &self.rows[at as usize] else { return };
+        let disordered = front
+            && self
+                .front(row.shape)
+                .is_some_and(|other| other.first_submission() < row.first_submission());
+        let shape = &mut self.shapes[row.shape];
+        shape.rows += 1;
+        shape.bytes += row.size();
+        shape.tracked += usize::from(row.tracked);
+        shape.disordered = disordered || (shape.disordered && shape.rows > 1);
+        let place = (at, row.turn);
+        if front { shape.line.push_front(place) } else { shape.line.push_back(place) }
+    }
+
+    /// From here on only the database can tell rows apart: those that wait form one line.
+    fn add_serial(&mut self, held: Held, since: Instant) {
+        if self.serial.is_none() {
+            let mut line: Vec<u32> = (0..self.rows.len() as u32)
+                .filter(|&at| self.rows[at as usize].is_some())
+                .collect();
+            line.sort_by_key(|&at| {
+                self.rows[at as usize].as_ref().map(|row| row.deciding.submission)
+            });
+            for shape in &mut self.shapes {
+                (shape.rows, shape.bytes, shape.tracked) = (0, 0, 0);
+                shape.line.clear();
+            }
+            self.claims.clear();
+            self.merge_keys.clear();
+            self.serial = Some(line.into());
+        }
+        let at = self.insert(held, None, since);
+        if let Some(line) = &mut self.serial {
+            line.push_back(at);
+        }
+    }
+
+    /// The time of the oldest row that may go.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        if let Some(line) = &self.serial {
+            let front = line.front().and_then(|&at| self.rows[at as usize].as_ref());
+            return front.map(|row| row.since);
+        }
+        (0..self.shapes.len())
+            .filter_map(|shape| self.oldest_of(shape))
+            .map(|(since, _)| since)
+            .min()
+    }
+
+    /// The time and the submission number of the oldest row in a shape's line.
+    fn oldest_of(&self, shape: usize) -> Option<(Instant, u64)> {
+        let age = |row: &Row| (row.since, row.first_submission());
+        if !self.shapes[shape].disordered {
+            return self.front(shape).map(age);
+        }
+        let ages = self.in_line_of(shape).map(age);
+        ages.reduce(|a, b| (a.0.min(b.0), a.1.min(b.1)))
+    }
+
+    fn front(&self, shape: usize) -> Option<&Row> {
+        self.in_line_of(shape).next()
+    }
+
+    fn in_line_of(&self, shape: usize) -> impl Iterator<Item = &Row> {
+        let line = self.shapes[shape].line.iter();
+        line.filter_map(move |&(at, turn)| self.in_place(at, turn, shape))
+    }
+
+    fn in_place(&self, at: u32, turn: u32, shape: usize) -> Option<&Row> {
+        let row = self.rows[at as usize].as_ref()?;
+        (row.turn == turn && row.shape == shape).then_some(row)
+    }
+
+    /// The oldest of the shapes that are due, with its age. Asked when a batch may start, so that
+    /// a shape with a tracked row is always due.
+    pub(super) fn due(&self, due: &Due) -> Option<(Instant, usize)> {
+        if let Some(line) = &self.serial {
+            let row = |&at: &u32| self.rows[at as usize].as_ref();
+            let front = line.front().and_then(row)?;
+            let is_due = due.all
+                || line.len() >= due.limits.rows
+                || front.since <= due.before
+                || front.first_submission() < due.flush_upto
+                || line.iter().filter_map(row).any(|row| row.tracked);
+            return (is_due && self.flights == 0).then_some((front.since, 0));
+        }
+        let mut oldest: Option<(Instant, usize)> = None;
+        for (at, shape) in self.shapes.iter().enumerate() {
+            let Some((since, submission)) = self.oldest_of(at) else { continue };
+            let full = shape.rows >= due.limits.rows || shape.bytes >= due.limits.bytes;
+            let is_due = due.all
+                || full
+                || shape.tracked > 0
+                || since <= due.before
+                || submission < due.flush_upto;
+            if is_due && oldest.is_none_or(|(oldest, _)| since < oldest) {
+                oldest = Some((since, at));
+            }
+        }
+        oldest
+    }
+}
+
+impl Row {
+    /// What is written for this row.
+    fn request(&self) -> Option<&Request> {
+        self.combined.as_deref().or(self.deciding.request.as_ref())
+    }
+
+    fn size(&self) -> usize {
+        self.request().map_or(0, Request::size_bytes)
+    }
+
+    fn first_submission(&self) -> u64 {
+        let others = self.others.iter().map(|held| held.submission);
+        others.chain([self.deciding.submission]).min().unwrap_or(self.deciding.submission)
+    }
+
+    /// The request to write, and what its verdict settles.
+    fn send(self) -> Option<(Request, Sent)> {
+        let mut sent = Sent { deciding: self.deciding, others: self.others, hash: self.hash };
+        let request = match self.combined {
+            Some(combined) => *combined,
+            None => sent.deciding.request.take()?,
+        };
+        Some((request, sent))
+    }
+}
+
+impl Sent {
+    pub(super) fn hash(&self) -> Option<u64> {
+        self.hash
+    }
+}
