@@ -1,1 +1,324 @@
-//! `BatchFlow`: the queue, the pump and the verdicts.
+//! [`BatchFlow`]: rows in, one at a time; batches out; a verdict for each row.
+
+mod builder;
+mod cancel;
+mod driver_fn;
+mod flight;
+mod lane;
+mod merge;
+mod pump;
+mod queue;
+mod receipt;
+mod shared;
+#[cfg(feature = "futures-03")]
+mod sink;
+mod station;
+mod stats;
+mod submit;
+mod sync;
+mod tune;
+
+#[cfg(all(test, batchflow_loom))]
+mod loom_tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+pub use builder::FlowBuilder;
+pub use driver_fn::{DriverFn, driver_fn};
+pub use receipt::Receipt;
+#[cfg(feature = "futures-03")]
+pub use sink::FlowSink;
+pub use stats::{Counts, Health, Stats, Summary};
+pub use submit::{SubmitAllError, SubmitError, SubmitReason};
+pub use tune::Tune;
+
+use crate::driver::Driver;
+use crate::executor::Executor;
+use crate::request::{Request, RequestError};
+use queue::{Deadline, Phase, Refused};
+use shared::Shared;
+use submit::Wait;
+
+/// Takes rows one at a time, from any task or thread, and writes them in batches.
+///
+/// A cheap clone; the clones are one flow. When the last is dropped without
+/// [`close`](Self::close), the flow still writes what it holds for its
+/// [grace](FlowBuilder::grace), in the background.
+///
+/// **Who waits sets the pace.** A batch goes out when it is full, when its oldest row is
+/// `flush_interval` old, on `flush` and `close`, when submitters wait for room, or at once when a
+/// tracked row is in it and a slot is idle. An awaited row costs about one commit; unwatched rows
+/// make few, large transactions.
+///
+/// ```
+/// use batchflow_core::{BatchFlow, ConflictStrategy, Outcome, Request, Schema, driver_fn};
+/// use batchflow_core::{Batch, WriteError};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let driver = driver_fn("nowhere", async |_: Batch| Ok::<_, WriteError>(()));
+/// let flow = BatchFlow::builder(driver).build()?;
+/// let users = Schema::new("users", ConflictStrategy::Replace, ["id", "name"])?;
+///
+/// flow.submit(Request::new(&users).set("id", 1_i64).set("name", "Ada")).await?;
+/// let receipt = flow.submit_tracked(users.row((2_i64, "Grace"))?).await?;
+/// assert_eq!(receipt.await?, Outcome::Written);
+///
+/// let summary = flow.close().await?;
+/// assert!(summary.all_written());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct BatchFlow {
+    handle: Arc<Handle>,
+}
+
+/// What the clones of a flow share; its drop ends the flow.
+struct Handle {
+    shared: Arc<Shared>,
+    buffer_bytes: usize,
+    close_timeout: Duration,
+    grace: Duration,
+}
+
+impl BatchFlow {
+    /// Starts building a flow that writes through `driver`, with the standard executor stack.
+    pub fn builder(driver: impl Driver) -> FlowBuilder {
+        FlowBuilder::for_driver(Arc::new(driver))
+    }
+
+    /// Starts building a flow with an executor stack of your own. What that stack does not do
+    /// (retry, time-outs, isolation) is not done.
+    pub fn builder_with(executor: impl Executor) -> FlowBuilder {
+        FlowBuilder::for_executor(Arc::new(executor))
+    }
+
+    fn new(
+        shared: Arc<Shared>,
+        buffer_bytes: usize,
+        close_timeout: Duration,
+        grace: Duration,
+    ) -> Self {
+        Self { handle: Arc::new(Handle { shared, buffer_bytes, close_timeout, grace }) }
+    }
+
+    /// Queues a row; waits only for room.
+    ///
+    /// Cancel safe: a dropped future has not queued the row.
+    ///
+    /// # Errors
+    ///
+    /// The row comes back in the error, where it is [invalid](SubmitError::is_invalid) or the
+    /// flow is [closed](SubmitError::is_closed).
+    #[inline]
+    pub async fn submit(&self, request: Request) -> Result<(), SubmitError> {
+        self.enqueue(request, None).await.map(|_| ())
+    }
+
+    /// Queues a row and returns its [`Receipt`]; waits only for room.
+    ///
+    /// Cancel safe: a dropped future has not queued the row.
+    pub async fn submit_tracked(&self, request: Request) -> Result<Receipt, SubmitError> {
+        let (reply, verdict) = oneshot::channel();
+        let submission = self.enqueue(request, Some(reply)).await?;
+        Ok(Receipt::new(submission, verdict))
+    }
+
+    /// Queues a row if there is room now.
+    ///
+    /// # Errors
+    ///
+    /// As [`submit`](Self::submit), and [full](SubmitError::is_full).
+    pub fn try_submit(&self, request: Request) -> Result<(), SubmitError> {
+        let request = self.admit(request)?;
+        match self.handle.shared.queue.try_push(request, None) {
+            Ok(_) => Ok(()),
+            Err((refused, _)) => Err(refused.into()),
+        }
+    }
+
+    /// Queues a row from a plain thread, blocking it until there is room. In an async task, use
+    /// [`submit`](Self::submit): this would block its whole thread.
+    pub fn submit_blocking(&self, request: Request) -> Result<(), SubmitError> {
+        let request = self.admit(request)?;
+        match self.handle.shared.queue.try_push(request, None) {
+            Ok(_) => Ok(()),
+            Err((Refused::Full(request), _)) => {
+                Wait::new(&self.handle.shared.queue, request, None).block()?;
+                Ok(())
+            }
+            Err((refused, _)) => Err(refused.into()),
+        }
+    }
+
+    /// Queues rows one after the other; returns how many.
+    ///
+    /// Cancel safe in that each row is queued or not; a dropped future does not tell how many
+    /// were.
+    ///
+    /// # Errors
+    ///
+    /// Stops at the first row that is not queued, and hands it back with those after it.
+    pub async fn submit_all<I>(&self, rows: I) -> Result<usize, SubmitAllError<I::IntoIter>>
+    where
+        I: IntoIterator<Item = Request>,
+    {
+        let mut rows = rows.into_iter();
+        let mut submitted = 0;
+        while let Some(request) = rows.next() {
+            if let Err(error) = self.submit(request).await {
+                return Err(SubmitAllError::new(submitted, error, rows));
+            }
+            submitted += 1;
+        }
+        Ok(submitted)
+    }
+
+    /// Sends everything submitted before, and waits until all of it is settled; returns what
+    /// became of the rows that were pending.
+    ///
+    /// Cancel safe: the rows are sent all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowStopped`] where the flow's runtime shut down meanwhile.
+    pub async fn flush(&self) -> Result<Counts, FlowStopped> {
+        match self.handle.shared.queue.flush() {
+            None => Ok(Counts::default()),
+            Some(done) => done.await.map_err(|_| FlowStopped(())),
+        }
+    }
+
+    /// Changes the pace while the flow runs.
+    ///
+    /// ```
+    /// # fn faster(flow: batchflow_core::BatchFlow) {
+    /// flow.tune(|t| t.flush_size(1_000).concurrency(8));
+    /// # }
+    /// ```
+    pub fn tune(&self, change: impl FnOnce(Tune) -> Tune) {
+        self.handle.shared.retune(change);
+    }
+
+    /// Every row by what became of it, in one consistent snapshot.
+    pub fn stats(&self) -> Stats {
+        self.handle.shared.queue.stats()
+    }
+
+    /// How the flow is doing.
+    pub fn health(&self) -> Health {
+        self.handle.shared.health()
+    }
+
+    /// Takes no more rows, writes all it holds, and ends.
+    ///
+    /// After its [`close_timeout`](FlowBuilder::close_timeout), it hands back what was surely
+    /// never applied. Called again, it waits for the same end. Cancel safe: the flow closes all
+    /// the same.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowStopped`] where the flow's runtime shut down meanwhile.
+    pub async fn close(&self) -> Result<Summary, FlowStopped> {
+        self.close_within(self.handle.close_timeout).await
+    }
+
+    /// As [`close`](Self::close), with `limit` for the last rows: then what was surely never
+    /// applied is handed back in [`Summary::returned`].
+    pub async fn close_within(&self, limit: Duration) -> Result<Summary, FlowStopped> {
+        let shared = &self.handle.shared;
+        let deadline = Deadline { at: after(limit), then: Phase::Returning };
+        shared.queue.close(Phase::Draining, Some(deadline));
+        let mut ended = shared.ended.subscribe();
+        ended.wait_for(|ended| *ended).await.map_err(|_| FlowStopped(()))?;
+        Ok(Summary {
+            stats: shared.queue.stats(),
+            returned: shared.take_returned(),
+            undelivered: shared.letters.counts().undeliverable,
+        })
+    }
+
+    /// Whether the flow takes no more rows.
+    pub fn is_closed(&self) -> bool {
+        self.handle.shared.queue.phase() != Phase::Open
+    }
+
+    #[inline]
+    async fn enqueue(
+        &self,
+        request: Request,
+        reply: Option<queue::Reply>,
+    ) -> Result<u64, SubmitError> {
+        let request = self.admit(request)?;
+        let queue = &self.handle.shared.queue;
+        match queue.try_push(request, reply) {
+            Ok(submission) => Ok(submission),
+            Err((Refused::Full(request), reply)) => Ok(Wait::new(queue, request, reply).await?),
+            Err((refused, _)) => Err(refused.into()),
+        }
+    }
+
+    /// Checks a row before it is queued.
+    #[inline]
+    fn admit(&self, request: Request) -> Result<Request, SubmitError> {
+        if let Some(error) = request.fault() {
+            return Err(SubmitError::new(request, SubmitReason::Invalid(error)));
+        }
+        let limit = self.handle.buffer_bytes;
+        if request.size_bytes() > limit {
+            return Err(too_large(request, limit));
+        }
+        if self.handle.shared.is_cancelled() {
+            return Err(SubmitError::new(request, SubmitReason::Closed));
+        }
+        Ok(request)
+    }
+}
+
+#[cold]
+fn too_large(request: Request, limit: usize) -> SubmitError {
+    let error = RequestError::TooLarge {
+        table: request.schema().table().to_string(),
+        bytes: request.size_bytes(),
+        limit,
+    };
+    SubmitError::new(request, SubmitReason::Invalid(error))
+}
+
+/// `wait` from now; where the clock does not reach that far, a year.
+fn after(wait: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+    let now = Instant::now();
+    now.checked_add(wait.min(YEAR)).unwrap_or(now)
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let deadline = Deadline { at: after(self.grace), then: Phase::Abandoning };
+        self.shared.queue.close(Phase::Draining, Some(deadline));
+    }
+}
+
+impl fmt::Debug for BatchFlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.handle.shared, f)
+    }
+}
+
+/// The flow's runtime shut down before the flow was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowStopped(());
+
+impl fmt::Display for FlowStopped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the flow's runtime shut down before the flow was done")
+    }
+}
+
+impl std::error::Error for FlowStopped {}

@@ -1,0 +1,310 @@
+//! Builds a [`BatchFlow`]: its pace, its bounds and its policies.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle as Runtime;
+use tokio::task::JoinSet;
+
+use super::BatchFlow;
+use super::cancel::Cancel;
+use super::pump::Pump;
+use super::queue::{Limits, Queue};
+use super::shared::{OnCancel, Shared};
+use super::station::{Describer, Rules};
+use super::tune::Tune;
+use crate::coalesce::Coalescer;
+use crate::config_error::ConfigError;
+use crate::dead_letter::{DeadLetterSink, Hub};
+use crate::driver::{Capabilities, Driver};
+use crate::executor::{
+    Backoff, Classifier, Executor, Health, Limit, RetryPolicy, Slots, StackConfig, standard,
+};
+use crate::metrics::Metrics;
+
+/// Builds a [`BatchFlow`]; made by [`BatchFlow::builder`] or [`BatchFlow::builder_with`].
+///
+/// | setting | default |
+/// |---|---|
+/// | [`flush_size`](Self::flush_size) | 500 rows |
+/// | [`flush_bytes`](Self::flush_bytes) | 4 MiB |
+/// | [`flush_interval`](Self::flush_interval) | 100 ms |
+/// | [`buffer_size`](Self::buffer_size) | 10,000 rows |
+/// | [`buffer_bytes`](Self::buffer_bytes) | 64 MiB |
+/// | [`concurrency`](Self::concurrency) | 4 batches |
+/// | [`timeout`](Self::timeout) | 30 s an attempt |
+/// | [`retry`](Self::retry) | transient errors, for 5 minutes |
+/// | [`merge`](Self::merge) | on |
+/// | [`drain_on_cancel`](Self::drain_on_cancel) | on |
+/// | [`grace`](Self::grace) | 30 s |
+/// | [`close_timeout`](Self::close_timeout) | 10 minutes |
+#[must_use]
+pub struct FlowBuilder {
+    target: Target,
+    tune: Tune,
+    buffer_size: usize,
+    buffer_bytes: usize,
+    timeout: Duration,
+    retry: RetryPolicy,
+    merging: bool,
+    drain_on_cancel: bool,
+    grace: Duration,
+    close_timeout: Duration,
+    cancel: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    dead_letters: Option<Arc<dyn DeadLetterSink>>,
+    metrics: Option<Arc<dyn Metrics>>,
+    coalescer: Option<Arc<dyn Coalescer>>,
+    classifier: Option<Arc<dyn Classifier>>,
+}
+
+enum Target {
+    Driver(Arc<dyn Driver>),
+    Executor(Arc<dyn Executor>),
+}
+
+impl FlowBuilder {
+    pub(super) fn for_driver(driver: Arc<dyn Driver>) -> Self {
+        Self::new(Target::Driver(driver))
+    }
+
+    pub(super) fn for_executor(executor: Arc<dyn Executor>) -> Self {
+        Self::new(Target::Executor(executor))
+    }
+
+    fn new(target: Target) -> Self {
+        Self {
+            target,
+            tune: Tune {
+                flush_size: 500,
+                flush_bytes: 4 << 20,
+                flush_interval: Duration::from_millis(100),
+                concurrency: 4,
+            },
+            buffer_size: 10_000,
+            buffer_bytes: 64 << 20,
+            timeout: Duration::from_secs(30),
+            retry: RetryPolicy::default(),
+            merging: true,
+            drain_on_cancel: true,
+            grace: Duration::from_secs(30),
+            close_timeout: Duration::from_secs(600),
+            cancel: None,
+            dead_letters: None,
+            metrics: None,
+            coalescer: None,
+            classifier: None,
+        }
+    }
+
+    /// The most rows of a batch, at least 1. Default: 500.
+    pub fn flush_size(mut self, rows: usize) -> Self {
+        self.tune.flush_size = rows;
+        self
+    }
+
+    /// The most bytes of a batch, at least 1; a larger row goes alone. Default: 4 MiB.
+    pub fn flush_bytes(mut self, bytes: usize) -> Self {
+        self.tune.flush_bytes = bytes;
+        self
+    }
+
+    /// How long an unwatched row waits for others at most. Zero sends it at once. Default: 100 ms.
+    pub fn flush_interval(mut self, interval: Duration) -> Self {
+        self.tune.flush_interval = interval;
+        self
+    }
+
+    /// The most rows held from submit to verdict, at least 1. One schema may hold three quarters
+    /// of them (rounded up), so that a stalled one leaves room to the others. Default: 10,000.
+    pub fn buffer_size(mut self, rows: usize) -> Self {
+        self.buffer_size = rows;
+        self
+    }
+
+    /// The most bytes held from submit to verdict, as [`Request::size_bytes`] counts; shared
+    /// like [`buffer_size`](Self::buffer_size). A larger row fails at submit. Default: 64 MiB.
+    ///
+    /// [`Request::size_bytes`]: crate::Request::size_bytes
+    pub fn buffer_bytes(mut self, bytes: usize) -> Self {
+        self.buffer_bytes = bytes;
+        self
+    }
+
+    /// How many batches are written at once, at least 1. Default: 4.
+    pub fn concurrency(mut self, batches: usize) -> Self {
+        self.tune.concurrency = batches;
+        self
+    }
+
+    /// How long one attempt at a batch may take. Default: 30 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// How transient errors are retried. Default: for up to 5 minutes from the first send.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Whether waiting rows of one key are merged; switched off, a later row of a key goes out
+    /// in a later batch, in order. Default: on.
+    pub fn merge(mut self, merge: bool) -> Self {
+        self.merging = merge;
+        self
+    }
+
+    /// Where rejected and unknown rows go. Left out, each is logged without its values.
+    pub fn dead_letters(mut self, sink: impl DeadLetterSink) -> Self {
+        self.dead_letters = Some(Arc::new(sink));
+        self
+    }
+
+    /// Who is told of attempts, batches and retries. Left out, nothing is measured.
+    pub fn metrics(mut self, metrics: impl Metrics) -> Self {
+        self.metrics = Some(Arc::new(metrics));
+        self
+    }
+
+    /// Which waiting rows become one, and how, in place of the schema's own rules.
+    pub fn coalescer(mut self, coalescer: impl Coalescer) -> Self {
+        self.coalescer = Some(Arc::new(coalescer));
+        self
+    }
+
+    /// What is done about an error, where it is not what its kind says.
+    pub fn classifier(mut self, classifier: impl Classifier) -> Self {
+        self.classifier = Some(Arc::new(classifier));
+        self
+    }
+
+    /// Cancels the flow when `signal` resolves: from then on no row is queued. A
+    /// `tokio_util::sync::CancellationToken::cancelled_owned()` is one.
+    pub fn cancel_on(mut self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.cancel = Some(Box::pin(signal));
+        self
+    }
+
+    /// Whether a cancelled flow still writes what it holds, within its [`grace`](Self::grace);
+    /// else its rows are abandoned at once. Default: on.
+    pub fn drain_on_cancel(mut self, drain: bool) -> Self {
+        self.drain_on_cancel = drain;
+        self
+    }
+
+    /// How long a flow that was dropped, or cancelled, still writes what it holds. What is then
+    /// left is abandoned. Default: 30 s.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// How long [`close`](BatchFlow::close) waits for the last rows before it hands them back.
+    /// Default: 10 minutes.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
+        self
+    }
+
+    /// Checks the settings and starts the flow's task on the current runtime.
+    ///
+    /// # Errors
+    ///
+    /// A [`ConfigError`] names the setting that cannot be used; `runtime` where there is no tokio
+    /// runtime.
+    pub fn build(self) -> Result<BatchFlow, ConfigError> {
+        self.check()?;
+        let runtime = Runtime::try_current()
+            .map_err(|_| ConfigError::new("runtime", "there is no tokio runtime here"))?;
+        let tune = self.tune;
+        let slots = Slots::new(tune.concurrency);
+        let health = Arc::new(Health::default());
+        let timeout = Limit::new(self.timeout);
+        let (executor, driver, capabilities) = match self.target {
+            Target::Executor(executor) => (executor, None, Capabilities::none()),
+            Target::Driver(driver) => {
+                let config = StackConfig {
+                    retry: self.retry.clone(),
+                    timeout: timeout.clone(),
+                    classifier: self.classifier,
+                    metrics: self.metrics,
+                    health: Some(Arc::clone(&health)),
+                    ..StackConfig::new(Arc::clone(&slots))
+                };
+                let capabilities = driver.capabilities();
+                (standard(Arc::clone(&driver), config), Some(driver), capabilities)
+            }
+        };
+        let describer =
+            driver.clone().filter(|_| capabilities.describes()).map(|driver| Describer {
+                driver,
+                backoff: Arc::new(Backoff::new(self.retry)),
+                timeout: self.timeout,
+                slots: Arc::clone(&slots),
+            });
+        let shared = Arc::new(Shared::new(
+            Queue::new(Limits {
+                buffer_rows: self.buffer_size,
+                buffer_bytes: self.buffer_bytes,
+                wake_rows: tune.flush_size,
+                wake_bytes: tune.flush_bytes,
+            }),
+            slots,
+            Hub::start(self.dead_letters, &runtime),
+            Cancel::new(self.cancel),
+            OnCancel { drain: self.drain_on_cancel, grace: self.grace },
+            health,
+            self.timeout,
+            tune,
+        ));
+        shared.is_cancelled();
+        let pump = Pump {
+            shared: Arc::clone(&shared),
+            executor,
+            driver,
+            capabilities,
+            rules: Rules { merging: self.merging, coalescer: self.coalescer, describer },
+            grace: self.grace,
+            stations: Vec::new(),
+            tasks: JoinSet::new(),
+            room: Vec::new(),
+            landing: None,
+            aborted: false,
+        };
+        runtime.spawn(pump.run());
+        Ok(BatchFlow::new(shared, self.buffer_bytes, self.close_timeout, self.grace))
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        for (field, value) in [
+            ("flush_size", self.tune.flush_size),
+            ("flush_bytes", self.tune.flush_bytes),
+            ("buffer_size", self.buffer_size),
+            ("buffer_bytes", self.buffer_bytes),
+            ("concurrency", self.tune.concurrency),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::new(field, "must be at least 1"));
+            }
+        }
+        if self.timeout.is_zero() {
+            return Err(ConfigError::new("timeout", "must be longer than nothing"));
+        }
+        self.retry.validate()
+    }
+}
+
+impl fmt::Debug for FlowBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FlowBuilder")
+            .field("tune", &self.tune)
+            .field("buffer_size", &self.buffer_size)
+            .field("buffer_bytes", &self.buffer_bytes)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

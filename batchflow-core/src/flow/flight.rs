@@ -1,0 +1,187 @@
+//! A batch in flight: from the executor to a verdict for each of its rows.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::lane::{Held, Sent};
+use super::queue::{End, From, Settled};
+use super::shared::{Ended, Shared};
+use crate::batch::Batch;
+use crate::driver::{Attempt, ErrorClass, ErrorKind, Report, Verdict, WriteError};
+use crate::executor::Executor;
+use crate::outcome::{Outcome, RowError};
+use crate::unwind::catch_async;
+
+/// A batch and its rows. However its task ends, every row gets its verdict.
+pub(super) struct Flight {
+    shared: Arc<Shared>,
+    executor: Arc<dyn Executor>,
+    attempt: Attempt,
+    slot: u32,
+    batch: Batch,
+    rows: Vec<Sent>,
+    /// Rows that were merged into refused ones, to be sent one by one.
+    singles: VecDeque<Held>,
+    /// The single row just now in the executor's hands.
+    current: Option<Held>,
+}
+
+impl Flight {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        executor: Arc<dyn Executor>,
+        attempt: Attempt,
+        slot: u32,
+        batch: Batch,
+        rows: Vec<Sent>,
+    ) -> Self {
+        let (singles, current) = (VecDeque::new(), None);
+        Self { shared, executor, attempt, slot, batch, rows, singles, current }
+    }
+
+    /// Brings every row to its verdict. Tells whether the server says that the table is not what
+    /// it was.
+    pub(super) async fn fly(mut self) -> bool {
+        let executed = self.executor.execute(self.batch.clone(), &self.attempt);
+        let report = match catch_async(executed).await {
+            Ok(report) => report,
+            Err(_) => Report::same(Verdict::Unknown(panicked())),
+        };
+        if let Some(Verdict::Written) = report.uniform() {
+            self.settle_written();
+            return false;
+        }
+        let table_changed = self.settle_each(report);
+        self.send_singles().await;
+        table_changed
+    }
+
+    fn settle_written(&mut self) {
+        let mut settled = Vec::with_capacity(self.rows.len());
+        let mut replies = Vec::new();
+        for row in self.rows.drain(..) {
+            let others = row.others.into_iter().map(|held| (held, Outcome::Superseded));
+            for (held, outcome) in others.chain([(row.deciding, Outcome::Written)]) {
+                let end = match outcome {
+                    Outcome::Written => End::Written,
+                    Outcome::Superseded => End::Superseded,
+                };
+                settled.push(Settled { submission: held.submission, bytes: held.bytes, end });
+                replies.extend(held.reply.map(|reply| (reply, outcome)));
+            }
+        }
+        self.shared.queue.settle(self.slot, From::Flight, &settled);
+        for (reply, outcome) in replies {
+            // A receipt that was dropped has no one to tell.
+            let _ = reply.send(Ok(outcome));
+        }
+    }
+
+    /// Settles what has its verdict; merged rows that were refused are left in `singles`.
+    fn settle_each(&mut self, report: Report) -> bool {
+        let rows = std::mem::take(&mut self.rows);
+        let verdicts = report.into_verdicts(rows.len());
+        let mut ended = Vec::with_capacity(rows.len());
+        let mut table_changed = false;
+        for (at, (mut row, verdict)) in rows.into_iter().zip(verdicts).enumerate() {
+            let error = verdict.error().map(WriteError::kind);
+            table_changed |= error == Some(ErrorKind::Schema);
+            if row.deciding.request.is_none() && error.is_some() {
+                row.deciding.request = self.batch.request(at).cloned();
+            }
+            let merged = !row.others.is_empty();
+            match verdict {
+                Verdict::Rejected(error) if merged && is_of_a_row(&error) => {
+                    let mut parts: Vec<Held> = row.others;
+                    parts.push(row.deciding);
+                    parts.sort_by_key(|held| held.submission);
+                    self.singles.extend(parts);
+                }
+                verdict => {
+                    let others = row.others.into_iter();
+                    ended.extend(others.map(|held| self.end(held, &verdict, true)));
+                    ended.push(self.end(row.deciding, &verdict, false));
+                }
+            }
+        }
+        self.shared.settle(self.slot, From::Flight, ended);
+        table_changed
+    }
+
+    fn end(&self, held: Held, verdict: &Verdict, superseded: bool) -> Ended {
+        let (end, result) = match verdict {
+            Verdict::Written if superseded => (End::Superseded, Ok(Outcome::Superseded)),
+            Verdict::Written => (End::Written, Ok(Outcome::Written)),
+            Verdict::Rejected(error) => (End::Rejected, Err(RowError::Rejected(error.clone()))),
+            Verdict::NotApplied(error) => {
+                (self.shared.end_of_unapplied(), Err(RowError::NotSent(error.clone())))
+            }
+            Verdict::Unknown(error) => (End::Unknown, Err(RowError::Unknown(error.clone()))),
+        };
+        Ended { held, end, result }
+    }
+
+    /// A merged row was refused: each of the rows it was made of is tried by itself, in order.
+    async fn send_singles(&mut self) {
+        while let Some(held) = self.singles.pop_front() {
+            let Some(request) = held.request.clone() else { continue };
+            self.current = Some(held);
+            let verdict = match Batch::from_requests(vec![request]) {
+                Ok(batch) => {
+                    let attempt = self.attempt.next();
+                    let executed = self.executor.execute(batch, &attempt);
+                    match catch_async(executed).await {
+                        Ok(report) => report.into_verdicts(1).pop(),
+                        Err(_) => None,
+                    }
+                }
+                Err(error) => Some(Verdict::Rejected(error)),
+            };
+            let verdict = verdict.unwrap_or_else(|| Verdict::Unknown(panicked()));
+            if let Some(held) = self.current.take() {
+                let ended = self.end(held, &verdict, false);
+                self.shared.settle(self.slot, From::Flight, vec![ended]);
+            }
+        }
+    }
+}
+
+/// Whether another row might be written where this one was refused.
+fn is_of_a_row(error: &WriteError) -> bool {
+    matches!(error.kind().class(), ErrorClass::Row | ErrorClass::TooLarge)
+}
+
+fn panicked() -> WriteError {
+    WriteError::new(ErrorKind::Internal)
+        .outcome_unknown()
+        .with_message("the executor panicked while it had the row")
+}
+
+/// The task was dropped half-way: its runtime shut down.
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let error = WriteError::new(ErrorKind::Cancelled)
+            .outcome_unknown()
+            .with_message("the runtime shut down while the row was in flight");
+        let unknown = Verdict::Unknown(error.clone());
+        let mut ended = Vec::new();
+        for (at, mut row) in std::mem::take(&mut self.rows).into_iter().enumerate() {
+            if row.deciding.request.is_none() {
+                row.deciding.request = self.batch.request(at).cloned();
+            }
+            ended.extend(row.others.into_iter().map(|held| self.end(held, &unknown, true)));
+            ended.push(self.end(row.deciding, &unknown, false));
+        }
+        ended.extend(self.current.take().map(|held| self.end(held, &unknown, false)));
+        let unsent = Verdict::NotApplied(error);
+        let singles = std::mem::take(&mut self.singles);
+        ended.extend(singles.into_iter().map(|held| {
+            let ended = self.end(held, &unsent, false);
+            let end = if ended.end == End::Rejected { End::Abandoned } else { ended.end };
+            Ended { end, ..ended }
+        }));
+        if !ended.is_empty() {
+            self.shared.settle(self.slot, From::Flight, ended);
+        }
+    }
+}

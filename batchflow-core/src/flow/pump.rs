@@ -1,0 +1,359 @@
+//! The pump: the one task of a flow that takes rows from the queue, forms batches and starts
+//! them.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::flight::Flight;
+use super::lane::{Due, Held, Lane, Sent};
+use super::queue::{End, Entry, From, Look, Phase};
+use super::shared::{Ended, Shared};
+use super::station::{Rules, Station, Table, limits};
+use crate::driver::{Attempt, Capabilities, Driver, ErrorKind, TableInfo};
+use crate::executor::Executor;
+use crate::outcome::RowError;
+use crate::unwind::catch_async;
+
+/// Schemas of which nothing is held are forgotten beyond this many.
+const IDLE_STATIONS: usize = 1_024;
+
+/// How long batches may take to end once they have been told to.
+const LANDING: Duration = Duration::from_secs(10);
+
+pub(super) struct Pump {
+    pub(super) shared: Arc<Shared>,
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) driver: Option<Arc<dyn Driver>>,
+    pub(super) capabilities: Capabilities,
+    pub(super) rules: Rules,
+    /// How long the driver and the dead-letter sink may take to close.
+    pub(super) grace: Duration,
+    pub(super) stations: Vec<Option<Station>>,
+    pub(super) tasks: JoinSet<Event>,
+    pub(super) room: Vec<Entry>,
+    /// When batches in flight are no longer waited for, once they have been told to end.
+    pub(super) landing: Option<Instant>,
+    pub(super) aborted: bool,
+}
+
+/// A batch whose rows are settled.
+pub(super) struct Landed {
+    slot: u32,
+    flight: u64,
+    hashes: Vec<u64>,
+    table_changed: bool,
+}
+
+/// What the pump's own tasks come back with.
+pub(super) enum Event {
+    Landed(Landed),
+    Described(u32, Result<TableInfo, RowError>),
+}
+
+impl Pump {
+    pub(super) async fn run(mut self) {
+        loop {
+            let next = self.turn();
+            if self.is_over() {
+                break;
+            }
+            self.wait(next).await;
+        }
+        if let Some(driver) = &self.driver {
+            let closed = tokio::time::timeout(self.grace, catch_async(driver.close()));
+            if !matches!(closed.await, Ok(Ok(()))) {
+                tracing::warn!(backend = driver.backend(), "the driver did not close in time");
+            }
+        }
+        self.shared.letters.drain(Instant::now() + self.grace).await;
+    }
+
+    /// One look around. Returns when the next is needed at the latest.
+    fn turn(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        self.shared.is_cancelled();
+        let look = self.shared.queue.look();
+        let look = self.obey(look, now);
+        let interval = self.shared.tune().flush_interval;
+        let aged = |since: Instant| since + interval <= now;
+        let may_start = || self.shared.slots.available() > 0;
+        let lane_aged = || {
+            let lanes = self.stations.iter().flatten().filter_map(Station::lane);
+            lanes.filter_map(Lane::oldest).any(aged)
+        };
+        if look.urgent
+            || look.since.is_some_and(aged)
+            || (look.since.is_some() && may_start() && (look.tracked || lane_aged()))
+        {
+            self.take();
+        }
+        if look.phase == Phase::Open || look.phase == Phase::Draining {
+            self.describe(now);
+            self.start_batches(&look, now);
+        } else {
+            self.sweep();
+        }
+        self.note();
+        self.forget_idle();
+        self.next_turn(&look, interval)
+    }
+
+    /// Ends what must end: the close's deadline is over, or the flow abandons its rows.
+    fn obey(&mut self, look: Look, now: Instant) -> Look {
+        let over = look.deadline.filter(|deadline| deadline.at <= now);
+        let look = match over {
+            Some(deadline) if look.phase == Phase::Draining => {
+                self.shared.queue.close(deadline.then, None);
+                Look { phase: deadline.then, ..look }
+            }
+            _ => look,
+        };
+        let stops = matches!(look.phase, Phase::Returning | Phase::Abandoning);
+        if stops && self.landing.is_none() {
+            self.shared.stop.send_replace(true);
+            self.landing = Some(now + LANDING);
+        }
+        if self.landing.is_some_and(|landing| landing <= now) && !self.aborted {
+            self.aborted = true;
+            self.tasks.abort_all();
+        }
+        look
+    }
+
+    /// Moves the queue's rows to their stations.
+    fn take(&mut self) {
+        let mut room = std::mem::take(&mut self.room);
+        let Some(taken) = self.shared.queue.take(&mut room) else {
+            self.room = room;
+            return;
+        };
+        for (submission, entry) in (taken.first_submission..).zip(room.drain(..)) {
+            let at = entry.slot as usize;
+            if self.stations.len() <= at {
+                self.stations.resize_with(at + 1, || None);
+            }
+            let bytes = entry.request.size_bytes();
+            let station = self.stations[at]
+                .get_or_insert_with(|| Station::new(entry.request.schema().clone(), &self.rules));
+            let held = Held { request: Some(entry.request), reply: entry.reply, submission, bytes };
+            station.add(held, taken.since);
+        }
+        self.room = room;
+    }
+
+    /// Asks for the tables that are not known yet.
+    fn describe(&mut self, now: Instant) {
+        let Some(describer) = &self.rules.describer else { return };
+        for (slot, station) in self.stations.iter_mut().enumerate() {
+            let Some(station) = station else { continue };
+            if !station.wants_describing(now) {
+                continue;
+            }
+            station.table = Table::Asking;
+            let (describer, schema) = (describer.clone(), station.schema.clone());
+            let attempt = Attempt::with_parent(Some(self.shared.stop.subscribe()));
+            self.tasks.spawn(async move {
+                let described = tokio::select! {
+                    described = describer.describe(&schema) => described,
+                    () = attempt.cancelled() => {
+                        Err(RowError::NotSent(ErrorKind::Cancelled.into()))
+                    }
+                };
+                Event::Described(slot as u32, described)
+            });
+        }
+    }
+
+    /// Starts batches, the oldest first, while there are slots.
+    fn start_batches(&mut self, look: &Look, now: Instant) {
+        let tune = self.shared.tune();
+        let due = Due {
+            before: now.checked_sub(tune.flush_interval).unwrap_or(now),
+            flush_upto: look.flush_upto,
+            all: look.phase != Phase::Open || look.pressure,
+            limits: limits(tune.flush_size, tune.flush_bytes, &self.capabilities),
+        };
+        // While dead letters wait for their sink, new batches wait for it too.
+        while self.shared.letters.backlog() == 0 && self.shared.slots.available() > 0 {
+            let stations = self.stations.iter().enumerate();
+            let oldest = stations
+                .filter_map(|(slot, station)| {
+                    let (since, shape) = station.as_ref()?.lane()?.due(&due)?;
+                    Some((since, slot, shape))
+                })
+                .min();
+            let Some((_, slot, shape)) = oldest else { break };
+            let Some(permit) = self.shared.slots.try_acquire() else { break };
+            let Some(station) = self.stations[slot].as_mut() else { break };
+            let Some(formed) = station.lane_mut().and_then(|lane| lane.form(shape, &due.limits))
+            else {
+                // Every row of the shape waits for a key in flight.
+                continue;
+            };
+            let rows = formed.rows.iter().map(|row| 1 + row.others.len()).sum();
+            station.flights.push((formed.flight, formed.since, now));
+            self.shared.queue.launch(rows);
+            let attempt =
+                Attempt::with_parent(Some(self.shared.stop.subscribe())).with_permit(permit);
+            let hashes = formed.rows.iter().filter_map(Sent::hash).collect();
+            let mut landed =
+                Landed { slot: slot as u32, flight: formed.flight, hashes, table_changed: false };
+            let flight = Flight::new(
+                Arc::clone(&self.shared),
+                Arc::clone(&self.executor),
+                attempt,
+                slot as u32,
+                formed.batch,
+                formed.rows,
+            );
+            self.tasks.spawn(async move {
+                landed.table_changed = catch_async(flight.fly()).await.unwrap_or(false);
+                Event::Landed(landed)
+            });
+        }
+    }
+
+    /// Settles every row that never left the flow.
+    fn sweep(&mut self) {
+        self.take();
+        for (slot, station) in self.stations.iter_mut().enumerate() {
+            let held = station.as_mut().map(Station::sweep).unwrap_or_default();
+            if !held.is_empty() {
+                self.shared.settle_unsent(slot as u32, held);
+            }
+        }
+    }
+
+    /// Tells [`Health`](super::stats::Health) what is seen here.
+    fn note(&self) {
+        let stations = || self.stations.iter().flatten();
+        let mut notes = self.shared.notes();
+        notes.oldest = stations().filter_map(Station::oldest).min();
+        notes.failed.clear();
+        let failed = stations().filter(|station| matches!(station.table, Table::Failed(_)));
+        notes.failed.extend(failed.map(|station| station.schema.clone()));
+        notes.flying.clear();
+        notes.flying.extend(stations().filter_map(|station| {
+            let started = station.flights.iter().map(|(_, _, started)| *started).min()?;
+            Some((started, station.schema.clone()))
+        }));
+    }
+
+    fn forget_idle(&mut self) {
+        if self.stations.len() <= IDLE_STATIONS {
+            return;
+        }
+        let known = self.stations.iter().flatten().count();
+        let idle = (0..self.stations.len())
+            .filter(|&slot| self.stations[slot].as_ref().is_some_and(Station::is_idle));
+        let surplus: Vec<usize> = idle.take(known.saturating_sub(IDLE_STATIONS)).collect();
+        for slot in surplus {
+            if self.shared.queue.forget(slot as u32) {
+                self.stations[slot] = None;
+            }
+        }
+    }
+
+    fn next_turn(&self, look: &Look, interval: Duration) -> Option<Instant> {
+        let queued = self.shared.queue.since().map(|since| since + interval);
+        let free = self.shared.slots.available() > 0 && self.shared.letters.backlog() == 0;
+        let stations = self.stations.iter().flatten().filter(|_| free);
+        let lanes = stations.filter_map(|station| station.next_turn(interval)).min();
+        let deadline = look.deadline.map(|deadline| deadline.at);
+        let deadline = deadline.filter(|_| look.phase == Phase::Draining);
+        let landing = self.landing.filter(|_| !self.aborted);
+        [queued, lanes, deadline, landing].into_iter().flatten().min()
+    }
+
+    fn is_over(&self) -> bool {
+        self.shared.queue.phase() != Phase::Open
+            && self.tasks.is_empty()
+            && self.shared.queue.since().is_none()
+            && self.stations.iter().flatten().all(Station::is_idle)
+    }
+
+    /// Waits for the next thing to do.
+    async fn wait(&mut self, next: Option<Instant>) {
+        let shared = Arc::clone(&self.shared);
+        let open = shared.queue.phase() == Phase::Open;
+        let woken = poll_fn(|cx| {
+            if open && shared.cancel.watch(cx.waker()) {
+                return Poll::Ready(());
+            }
+            shared.queue.poll_woken(cx)
+        });
+        let timer = async {
+            match next {
+                Some(next) => tokio::time::sleep_until(next).await,
+                None => std::future::pending().await,
+            }
+        };
+        let backlog = shared.letters.backlog() > 0;
+        tokio::select! {
+            biased;
+            Some(event) = self.tasks.join_next() => {
+                self.handle(event);
+                while let Some(event) = self.tasks.try_join_next() {
+                    self.handle(event);
+                }
+            }
+            () = woken => {}
+            () = shared.slots.freed().notified() => {}
+            () = shared.letters.emptied(), if backlog => {}
+            () = timer => {}
+        }
+    }
+
+    fn handle(&mut self, event: Result<Event, tokio::task::JoinError>) {
+        match event {
+            Ok(Event::Landed(landed)) => {
+                let Some(Some(station)) = self.stations.get_mut(landed.slot as usize) else {
+                    return;
+                };
+                station.flights.retain(|(flight, ..)| *flight != landed.flight);
+                if let Some(lane) = station.lane_mut() {
+                    lane.land(landed.flight, &landed.hashes);
+                }
+                if landed.table_changed {
+                    station.distrust(&self.rules);
+                }
+            }
+            Ok(Event::Described(slot, described)) => {
+                let Some(Some(station)) = self.stations.get_mut(slot as usize) else { return };
+                match described {
+                    Ok(table) => station.open(&table, &self.rules),
+                    Err(error) => {
+                        let held = station.fail(Instant::now());
+                        self.refuse(slot, held, &error);
+                    }
+                }
+            }
+            // Aborted, all of them: the flow ends, and what they held is settled.
+            Err(_) => self.stations.iter_mut().flatten().for_each(Station::abandon_tasks),
+        }
+    }
+
+    /// Settles rows whose table could not be described.
+    fn refuse(&self, slot: u32, held: Vec<Held>, error: &RowError) {
+        let end = match error {
+            RowError::NotSent(_) => self.shared.end_of_unapplied(),
+            _ => End::Rejected,
+        };
+        let ended = held.into_iter().map(|held| Ended { held, end, result: Err(error.clone()) });
+        self.shared.settle(slot, From::Lanes, ended.collect());
+    }
+}
+
+/// However the pump ends, every row has its verdict and nobody waits for it any more.
+impl Drop for Pump {
+    fn drop(&mut self) {
+        self.shared.queue.close(Phase::Abandoning, None);
+        self.sweep();
+        self.shared.ended.send_replace(true);
+    }
+}

@@ -1,0 +1,224 @@
+//! What a flow's handles, its pump and its batches share, and how rows are settled.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::cancel::Cancel;
+use super::lane::Held;
+use super::queue::{Deadline, End, From, Phase, Queue, Settled};
+use super::stats::Health;
+use super::tune::Tune;
+use crate::dead_letter::{DeadLetter, Hub};
+use crate::driver::{ErrorKind, WriteError};
+use crate::executor::{self, Slots};
+use crate::outcome::{Outcome, RowError};
+use crate::request::Request;
+use crate::schema::Schema;
+
+pub(super) struct Shared {
+    pub(super) queue: Queue,
+    pub(super) slots: Arc<Slots>,
+    pub(super) letters: Hub,
+    pub(super) cancel: Cancel,
+    /// Turns true when attempts in flight must end.
+    pub(super) stop: watch::Sender<bool>,
+    /// Turns true when the pump has ended.
+    pub(super) ended: watch::Sender<bool>,
+    on_cancel: OnCancel,
+    tune: Mutex<Tune>,
+    returned: Mutex<Vec<(u64, Request)>>,
+    notes: Mutex<Notes>,
+    health: Arc<executor::Health>,
+    /// A batch in flight for longer has failed or hangs.
+    patience: Duration,
+}
+
+/// What a cancellation does to the rows held.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OnCancel {
+    pub(super) drain: bool,
+    pub(super) grace: Duration,
+}
+
+/// What the pump last saw, for [`Health`](super::stats::Health).
+#[derive(Default)]
+pub(super) struct Notes {
+    pub(super) oldest: Option<Instant>,
+    /// Tables that could not be described.
+    pub(super) failed: Vec<Schema>,
+    /// The schemas that have a batch in flight, and since when.
+    pub(super) flying: Vec<(Instant, Schema)>,
+    pub(super) last_error: Option<ErrorKind>,
+}
+
+/// A row and its end.
+pub(super) struct Ended {
+    pub(super) held: Held,
+    pub(super) end: End,
+    pub(super) result: Result<Outcome, RowError>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        queue: Queue,
+        slots: Arc<Slots>,
+        letters: Hub,
+        cancel: Cancel,
+        on_cancel: OnCancel,
+        health: Arc<executor::Health>,
+        patience: Duration,
+        tune: Tune,
+    ) -> Self {
+        Self {
+            queue,
+            slots,
+            letters,
+            cancel,
+            stop: watch::Sender::new(false),
+            ended: watch::Sender::new(false),
+            on_cancel,
+            tune: Mutex::new(tune),
+            returned: Mutex::default(),
+            notes: Mutex::default(),
+            health,
+            patience,
+        }
+    }
+
+    /// Whether the flow has been cancelled; if so, it takes no more rows from now on.
+    pub(super) fn is_cancelled(&self) -> bool {
+        if !self.cancel.is_rung() || !self.cancel.check() {
+            return false;
+        }
+        let OnCancel { drain, grace } = self.on_cancel;
+        let deadline = Deadline { at: Instant::now() + grace, then: Phase::Abandoning };
+        let phase = if drain { Phase::Draining } else { Phase::Abandoning };
+        if self.queue.phase() == Phase::Open {
+            self.queue.close(phase, Some(deadline));
+        }
+        true
+    }
+
+    pub(super) fn tune(&self) -> Tune {
+        *lock(&self.tune)
+    }
+
+    /// Changes the pace in one step, and tells the pump.
+    pub(super) fn retune(&self, change: impl FnOnce(Tune) -> Tune) {
+        let mut tune = lock(&self.tune);
+        *tune = change(*tune);
+        let changed = *tune;
+        drop(tune);
+        self.slots.set(changed.concurrency);
+        self.queue.set_wake(changed.flush_size, changed.flush_bytes);
+    }
+
+    pub(super) fn notes(&self) -> MutexGuard<'_, Notes> {
+        lock(&self.notes)
+    }
+
+    pub(super) fn note_error(&self, error: &WriteError) {
+        self.notes().last_error = Some(error.kind());
+    }
+
+    pub(super) fn health(&self) -> Health {
+        let now = Instant::now();
+        let notes = self.notes();
+        let oldest = notes.oldest.into_iter().chain(self.queue.since()).min();
+        let late = notes.flying.iter().filter(|(started, _)| *started + self.patience <= now);
+        let late = late.map(|(_, schema)| schema.table().to_string());
+        let mut stalled: Vec<String> =
+            late.chain(notes.failed.iter().map(|schema| schema.table().to_string())).collect();
+        let failing = self.health.failing();
+        let last = failing.iter().max_by_key(|(_, failure)| failure.last);
+        let last_error = last.map(|(_, failure)| failure.kind).or(notes.last_error);
+        drop(notes);
+        stalled.extend(failing.iter().map(|(schema, _)| schema.table().to_string()));
+        stalled.sort_unstable();
+        stalled.dedup();
+        Health {
+            oldest_pending: oldest.map(|oldest| now.saturating_duration_since(oldest)),
+            stalled,
+            last_error,
+            dead_letter_backlog: self.letters.backlog(),
+        }
+    }
+
+    /// The rows handed back so far, in submission order.
+    pub(super) fn take_returned(&self) -> Vec<Request> {
+        let mut returned = std::mem::take(&mut *lock(&self.returned));
+        returned.sort_by_key(|(submission, _)| *submission);
+        returned.into_iter().map(|(_, request)| request).collect()
+    }
+
+    /// How a row ends that was surely not applied: as the flow was told to end, or given up.
+    pub(super) fn end_of_unapplied(&self) -> End {
+        match self.queue.phase() {
+            Phase::Returning => End::Returned,
+            Phase::Abandoning => End::Abandoned,
+            Phase::Open | Phase::Draining => End::Rejected,
+        }
+    }
+
+    /// Settles rows of one schema: their letters are posted and their ends counted before anyone
+    /// is told.
+    pub(super) fn settle(&self, slot: u32, from: From, rows: Vec<Ended>) {
+        let mut letters = Vec::new();
+        let mut settled = Vec::with_capacity(rows.len());
+        let mut replies = Vec::new();
+        for Ended { mut held, end, result } in rows {
+            settled.push(Settled { submission: held.submission, bytes: held.bytes, end });
+            if let Err(error) = &result {
+                self.note_error(error.error());
+            }
+            match (end, held.request.take(), &result) {
+                (End::Rejected | End::Unknown, Some(request), Err(error)) => {
+                    letters.push(DeadLetter::new(held.submission, request, error.clone()));
+                }
+                (End::Returned, Some(request), _) => {
+                    lock(&self.returned).push((held.submission, request));
+                }
+                _ => {}
+            }
+            if let Some(reply) = held.reply {
+                replies.push((reply, result));
+            }
+        }
+        self.letters.push(letters);
+        self.queue.settle(slot, from, &settled);
+        for (reply, result) in replies {
+            // A receipt that was dropped has no one to tell.
+            let _ = reply.send(result);
+        }
+    }
+
+    /// Settles rows that never left the flow, because it stops.
+    pub(super) fn settle_unsent(&self, slot: u32, rows: impl IntoIterator<Item = Held>) {
+        let end = match self.end_of_unapplied() {
+            End::Rejected => End::Abandoned,
+            end => end,
+        };
+        let error = WriteError::new(ErrorKind::Cancelled)
+            .with_message("the flow stopped before the row was sent");
+        let ended = rows.into_iter().map(|held| Ended {
+            held,
+            end,
+            result: Err(RowError::NotSent(error.clone())),
+        });
+        self.settle(slot, From::Lanes, ended.collect());
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BatchFlow").field("stats", &self.queue.stats()).finish_non_exhaustive()
+    }
+}

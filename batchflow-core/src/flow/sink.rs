@@ -1,0 +1,83 @@
+//! [`FlowSink`]: a flow as a `Sink` of the `futures` crates, version 0.3.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_sink::Sink;
+
+use super::BatchFlow;
+use super::stats::Counts;
+use super::submit::SubmitError;
+use crate::request::Request;
+
+type Submitting = Pin<Box<dyn Future<Output = Result<(), SubmitError>> + Send>>;
+type Flushing = Pin<Box<dyn Future<Output = Option<Counts>> + Send>>;
+
+/// A flow as a [`Sink`]; made by [`BatchFlow::sink`].
+///
+/// It is ready when its last row is queued. Flushing waits until every row submitted before is
+/// settled; closing flushes, and leaves the flow open for its other clones.
+#[must_use = "a sink does nothing until rows are sent into it"]
+pub struct FlowSink {
+    flow: BatchFlow,
+    submitting: Option<Submitting>,
+    flushing: Option<Flushing>,
+}
+
+impl BatchFlow {
+    /// The flow as a [`Sink`] of rows, for [`StreamExt::forward`] and its kin.
+    ///
+    /// [`StreamExt::forward`]: https://docs.rs/futures/0.3/futures/stream/trait.StreamExt.html
+    pub fn sink(&self) -> FlowSink {
+        FlowSink { flow: self.clone(), submitting: None, flushing: None }
+    }
+}
+
+impl FlowSink {
+    fn poll_submitted(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SubmitError>> {
+        let Some(submitting) = &mut self.submitting else { return Poll::Ready(Ok(())) };
+        let submitted = ready!(submitting.as_mut().poll(cx));
+        self.submitting = None;
+        Poll::Ready(submitted)
+    }
+}
+
+impl Sink<Request> for FlowSink {
+    type Error = SubmitError;
+
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SubmitError>> {
+        self.poll_submitted(cx)
+    }
+
+    fn start_send(mut self: Pin<&mut Self>, request: Request) -> Result<(), SubmitError> {
+        match self.flow.try_submit(request) {
+            Err(error) if error.is_full() => {
+                let (flow, request) = (self.flow.clone(), error.into_request());
+                self.submitting = Some(Box::pin(async move { flow.submit(request).await }));
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SubmitError>> {
+        ready!(self.poll_submitted(cx))?;
+        let flow = self.flow.clone();
+        let flushing =
+            self.flushing.get_or_insert_with(|| Box::pin(async move { flow.flush().await.ok() }));
+        ready!(flushing.as_mut().poll(cx));
+        self.flushing = None;
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SubmitError>> {
+        self.poll_flush(cx)
+    }
+}
+
+impl std::fmt::Debug for FlowSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FlowSink").field("flow", &self.flow).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,221 @@
+//! A station: one schema's rows in the pump, from finding out about the table to its lane.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::lane::{BatchLimits, Held, Lane};
+use crate::coalesce::Coalescer;
+use crate::driver::{Capabilities, Driver, ErrorClass, ErrorKind, Stage, TableInfo, WriteError};
+use crate::executor::{Backoff, Slots};
+use crate::outcome::RowError;
+use crate::schema::Schema;
+use crate::unwind::catch_async;
+
+/// A table that could not be described is looked at again after this long.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What every station of a flow shares.
+#[derive(Clone)]
+pub(super) struct Rules {
+    pub(super) merging: bool,
+    pub(super) coalescer: Option<Arc<dyn Coalescer>>,
+    /// Who describes tables; `None` where nobody does.
+    pub(super) describer: Option<Describer>,
+}
+
+pub(super) struct Station {
+    pub(super) schema: Schema,
+    pub(super) table: Table,
+    /// Rows that wait for the table to be described.
+    rows: Vec<(Held, Instant)>,
+    pub(super) flights: Vec<(u64, Instant, Instant)>,
+}
+
+/// What is known of a station's table.
+pub(super) enum Table {
+    Unasked,
+    Asking,
+    /// It could not be described; not before this time is it asked for again.
+    Failed(Instant),
+    Open(Box<Lane>),
+    /// It changed: described again once nothing is in flight.
+    Stale(Box<Lane>),
+}
+
+impl Station {
+    pub(super) fn new(schema: Schema, rules: &Rules) -> Self {
+        let mut station =
+            Self { schema, table: Table::Unasked, rows: Vec::new(), flights: Vec::new() };
+        if rules.describer.is_none() {
+            let unchecked = TableInfo::unchecked(&station.schema);
+            station.open(&unchecked, rules);
+        }
+        station
+    }
+
+    pub(super) fn add(&mut self, held: Held, since: Instant) {
+        match &mut self.table {
+            Table::Open(lane) | Table::Stale(lane) => lane.add(held, since),
+            _ => self.rows.push((held, since)),
+        }
+    }
+
+    /// The table is known: rows that waited for it enter the lane.
+    pub(super) fn open(&mut self, table: &TableInfo, rules: &Rules) {
+        let mut lane =
+            Lane::new(self.schema.clone(), table, rules.merging, rules.coalescer.clone());
+        for (held, since) in self.rows.drain(..) {
+            lane.add(held, since);
+        }
+        self.table = Table::Open(Box::new(lane));
+    }
+
+    /// The table could not be described: the rows that waited for it end with this.
+    pub(super) fn fail(&mut self, now: Instant) -> Vec<Held> {
+        self.table = Table::Failed(now + LOOK_AGAIN);
+        self.rows.drain(..).map(|(held, _)| held).collect()
+    }
+
+    /// Whether the table should be asked for now.
+    pub(super) fn wants_describing(&mut self, now: Instant) -> bool {
+        if let Table::Stale(lane) = &mut self.table
+            && self.flights.is_empty()
+        {
+            self.rows = lane.reopen();
+            self.table = Table::Unasked;
+        }
+        match self.table {
+            Table::Unasked => true,
+            Table::Failed(until) => !self.rows.is_empty() && until <= now,
+            _ => false,
+        }
+    }
+
+    /// The server says that the table is not what it was.
+    pub(super) fn distrust(&mut self, rules: &Rules) {
+        if rules.describer.is_none() {
+            return;
+        }
+        self.table = match std::mem::replace(&mut self.table, Table::Unasked) {
+            Table::Open(lane) => Table::Stale(lane),
+            table => table,
+        };
+    }
+
+    pub(super) fn lane(&self) -> Option<&Lane> {
+        match &self.table {
+            Table::Open(lane) => Some(lane),
+            _ => None,
+        }
+    }
+
+    pub(super) fn lane_mut(&mut self) -> Option<&mut Lane> {
+        match &mut self.table {
+            Table::Open(lane) | Table::Stale(lane) => Some(lane),
+            _ => None,
+        }
+    }
+
+    /// Batches and look-ups were aborted, their rows settled: nothing is waited for any more.
+    pub(super) fn abandon_tasks(&mut self) {
+        self.flights.clear();
+        match &mut self.table {
+            Table::Open(lane) | Table::Stale(lane) => lane.abandon_flights(),
+            table => *table = Table::Unasked,
+        }
+    }
+
+    /// Whether nothing waits, nothing is in flight and nothing is being asked.
+    pub(super) fn is_idle(&self) -> bool {
+        self.rows.is_empty()
+            && self.flights.is_empty()
+            && match &self.table {
+                Table::Open(lane) | Table::Stale(lane) => lane.is_idle(),
+                Table::Asking => false,
+                Table::Unasked | Table::Failed(_) => true,
+            }
+    }
+
+    /// The time of the oldest row held here.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        let waiting = self.rows.first().map(|(_, since)| *since);
+        let lane = match &self.table {
+            Table::Open(lane) | Table::Stale(lane) => lane.oldest(),
+            _ => None,
+        };
+        let flying = self.flights.iter().map(|(_, since, _)| *since);
+        flying.chain(waiting).chain(lane).min()
+    }
+
+    /// Takes every waiting row out: the flow stops.
+    pub(super) fn sweep(&mut self) -> Vec<Held> {
+        let mut held: Vec<Held> = self.rows.drain(..).map(|(held, _)| held).collect();
+        if let Some(lane) = self.lane_mut() {
+            held.extend(lane.sweep());
+        }
+        held
+    }
+
+    /// When this station next needs the pump, were a batch free to start.
+    pub(super) fn next_turn(&self, interval: Duration) -> Option<Instant> {
+        match &self.table {
+            Table::Open(lane) => lane.oldest().map(|since| since + interval),
+            Table::Failed(until) if !self.rows.is_empty() => Some(*until),
+            _ => None,
+        }
+    }
+}
+
+/// Looks tables up, with deadlines and retries.
+#[derive(Clone)]
+pub(super) struct Describer {
+    pub(super) driver: Arc<dyn Driver>,
+    pub(super) backoff: Arc<Backoff>,
+    pub(super) timeout: Duration,
+    pub(super) slots: Arc<Slots>,
+}
+
+impl Describer {
+    /// Describes a table; a transient failure is tried again until the retries are over.
+    pub(super) async fn describe(&self, schema: &Schema) -> Result<TableInfo, RowError> {
+        let give_up = Instant::now() + self.backoff.policy.limit();
+        let mut attempt = 1;
+        loop {
+            let slot = self.slots.acquire().await;
+            let described =
+                tokio::time::timeout(self.timeout, catch_async(self.driver.describe(schema)));
+            let described = described.await;
+            drop(slot);
+            let error = match described {
+                Ok(Ok(Ok(table))) => return Ok(table),
+                Ok(Ok(Err(error))) => error,
+                Ok(Err(_)) => WriteError::new(ErrorKind::Internal)
+                    .at(Stage::Describe)
+                    .with_message("the driver panicked"),
+                Err(_) => WriteError::new(ErrorKind::Timeout).at(Stage::Describe),
+            };
+            let error =
+                if error.table().is_none() { error.with_table(schema.table()) } else { error };
+            if error.kind().class() != ErrorClass::Transient {
+                return Err(RowError::Rejected(error));
+            }
+            let delay = self.backoff.delay(attempt).max(error.retry_after().unwrap_or_default());
+            if Instant::now() + delay >= give_up || !self.backoff.policy.allows_another(attempt) {
+                return Err(RowError::NotSent(error));
+            }
+            tokio::time::sleep(delay).await;
+            attempt += 1;
+        }
+    }
+}
+
+/// A flow's batch limits: its pace, within what the driver takes at once.
+pub(super) fn limits(rows: usize, bytes: usize, capabilities: &Capabilities) -> BatchLimits {
+    BatchLimits {
+        rows: rows.min(capabilities.max_rows().unwrap_or(usize::MAX)).max(1),
+        bytes: bytes.min(capabilities.max_bytes().unwrap_or(usize::MAX)),
+        parameters: capabilities.max_parameters().unwrap_or(usize::MAX),
+    }
+}

@@ -1,0 +1,71 @@
+//! The flow from its user's side, with an async function as its driver.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use batchflow_core::{
+    Batch, BatchFlow, ConflictStrategy, Outcome, Request, Schema, WriteError, driver_fn,
+};
+
+type Log = Arc<Mutex<Vec<Vec<i64>>>>;
+
+fn ids(batch: &Batch) -> Vec<i64> {
+    batch.requests().map(|row| row.get("id").unwrap().unwrap()).collect()
+}
+
+fn logging(log: &Log) -> impl batchflow_core::Driver {
+    let log = Arc::clone(log);
+    driver_fn("log", move |batch: Batch| {
+        let log = Arc::clone(&log);
+        async move {
+            log.lock().unwrap().push(ids(&batch));
+            Ok::<_, WriteError>(())
+        }
+    })
+}
+
+fn logs() -> Schema {
+    Schema::new("logs", ConflictStrategy::Ignore, ["id", "line"]).unwrap()
+}
+
+fn row(id: i64) -> Request {
+    logs().row((id, "x")).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_batch_goes_at_once_and_the_rest_at_its_age() {
+    let log = Log::default();
+    let flow = BatchFlow::builder(logging(&log)).flush_size(3).build().unwrap();
+    for id in 0..4 {
+        flow.submit(row(id)).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(*log.lock().unwrap(), [vec![0, 1, 2]]);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(*log.lock().unwrap(), [vec![0, 1, 2], vec![3]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_awaited_row_does_not_wait_for_others() {
+    let log = Log::default();
+    let hour = Duration::from_secs(3_600);
+    let flow = BatchFlow::builder(logging(&log)).flush_interval(hour).build().unwrap();
+    let start = tokio::time::Instant::now();
+    let receipt = flow.submit_tracked(row(1)).await.unwrap();
+    assert_eq!(receipt.await.unwrap(), Outcome::Written);
+    assert!(start.elapsed() < Duration::from_millis(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_settles_all_that_was_submitted_before() {
+    let log = Log::default();
+    let hour = Duration::from_secs(3_600);
+    let flow = BatchFlow::builder(logging(&log)).flush_interval(hour).build().unwrap();
+    flow.submit_all((0..7).map(row)).await.unwrap();
+    flow.submit(row(3)).await.unwrap();
+    let counts = flow.flush().await.unwrap();
+    assert_eq!((counts.written, counts.superseded), (7, 1));
+    let summary = flow.close().await.unwrap();
+    assert!(summary.all_written() && summary.stats.is_conserved());
+    assert!(flow.submit(row(9)).await.unwrap_err().is_closed());
+}
