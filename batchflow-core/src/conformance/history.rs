@@ -161,6 +161,11 @@ impl History {
         }
     }
 
+    /// What became of one row, if it is known.
+    pub fn fate(&self, entry: EntryId) -> Option<Fate> {
+        self.log().entries[entry.0].fate
+    }
+
     /// How many rows were queued.
     pub fn queued_rows(&self) -> usize {
         self.log().entries.iter().filter(|entry| entry.queued.is_some()).count()

@@ -37,6 +37,7 @@ struct Seen {
     rows: usize,
     bytes: usize,
     attempts: usize,
+    total_attempts: usize,
     most_rows: usize,
     most_bytes: usize,
     most_attempts: usize,
@@ -59,6 +60,11 @@ impl<D: Driver> Probe<D> {
     /// a key twice, or with a key that another attempt in flight has.
     pub fn violations(&self) -> Vec<String> {
         self.seen().violations.clone()
+    }
+
+    /// How many attempts there were.
+    pub fn attempts(&self) -> usize {
+        self.seen().total_attempts
     }
 
     /// The most attempts that were in flight at one time.
@@ -109,6 +115,7 @@ impl<D: Driver> Probe<D> {
         seen.rows += rows;
         seen.bytes += bytes;
         seen.attempts += 1;
+        seen.total_attempts += 1;
         seen.most_rows = seen.most_rows.max(seen.rows);
         seen.most_bytes = seen.most_bytes.max(seen.bytes);
         seen.most_attempts = seen.most_attempts.max(seen.attempts);
