@@ -71,7 +71,7 @@ impl Lane {
 
     /// Changes the waiting row at `at` to stand for itself and for `held`.
     fn absorb(&mut self, at: u32, held: Held, plan: Plan, shape: Option<usize>) {
-        let in_line = self.in_line(at);
+        let (in_line, turn) = (self.in_line(at), self.turn());
         let Some(row) = self.rows[at as usize].as_mut() else { return };
         let (old_size, old_shape, was_tracked) = (row.size(), row.shape, row.tracked);
         row.tracked |= held.reply.is_some();
@@ -90,7 +90,7 @@ impl Lane {
         let (size, tracked, hash, shape) = (row.size(), row.tracked, row.hash, row.shape);
         let moved = shape != old_shape;
         if moved {
-            row.turn = row.turn.wrapping_add(1);
+            row.turn = turn;
             self.shapes[old_shape].members -= 1;
             self.shapes[shape].members += 1;
         }

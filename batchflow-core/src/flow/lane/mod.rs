@@ -150,6 +150,9 @@ pub(super) struct Lane {
     serial: Option<VecDeque<u32>>,
     flights: usize,
     next_flight: u64,
+    /// Every place in a line has a number of its own, so that a void one is never taken for that
+    /// of a row which has come to the same slot since.
+    next_turn: u32,
     waiting: usize,
 }
 
@@ -175,6 +178,7 @@ impl Lane {
             serial: None,
             flights: 0,
             next_flight: 0,
+            next_turn: 0,
             waiting: 0,
         }
     }
@@ -206,6 +210,7 @@ impl Lane {
 
     fn insert(&mut self, held: Held, hash: Option<u64>, since: Instant) -> u32 {
         let shape = held.request.as_ref().map_or(0, |request| self.shape(request));
+        let turn = self.turn();
         let row = Row {
             tracked: held.reply.is_some(),
             deciding: held,
@@ -214,7 +219,7 @@ impl Lane {
             hash,
             since,
             shape,
-            turn: 0,
+            turn,
         };
         self.waiting += 1;
         self.shapes[shape].members += 1;
@@ -228,6 +233,11 @@ impl Lane {
                 (self.rows.len() - 1) as u32
             }
         }
+    }
+
+    fn turn(&mut self) -> u32 {
+        self.next_turn = self.next_turn.wrapping_add(1);
+        self.next_turn
     }
 
     /// The place of the request's shape, made if need be in one that no row has any more.
