@@ -26,6 +26,16 @@ impl Dialect for Sqlite {
         "strftime('%Y-%m-%dT%H:%M:%f+00:00', 'now')"
     }
 
+    /// SQLite would make the sum of two integers a float where it overflows; `abs` of the least
+    /// integer is an error instead.
+    fn sum(&self, old: &str, new: &str) -> String {
+        format!(
+            "CASE WHEN typeof({old}) = 'integer' AND typeof({new}) = 'integer' \
+             AND typeof({old} + {new}) = 'real' THEN abs(-9223372036854775808) \
+             ELSE COALESCE({old} + {new}, {new}, {old}) END"
+        )
+    }
+
     fn greatest(&self) -> &'static str {
         "max"
     }

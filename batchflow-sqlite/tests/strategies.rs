@@ -137,6 +137,19 @@ async fn promise_5_each_merge_rule_yields_the_other_side_where_one_is_null() {
 }
 
 #[tokio::test]
+async fn promise_4_a_sum_that_overflows_is_its_rows_data_error() {
+    let driver = memory("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)").await;
+    let builder = Schema::builder("t").columns(["id", "n"]).key(["id"]);
+    let t = schema(builder.on_conflict(ConflictStrategy::Update).merge("n", Merge::Add));
+    let row = |id: i64, n: i64| t.row((id, n)).unwrap();
+    write(&driver, vec![row(1, 1), row(2, i64::MAX - 1)]).await.unwrap();
+    write(&driver, vec![row(2, 1)]).await.unwrap();
+    let error = write(&driver, vec![row(1, 1), row(2, 1)]).await.unwrap_err();
+    assert_eq!((error.kind(), error.blame()), (ErrorKind::Data, &[1][..]));
+    assert_eq!(table(&driver, "SELECT n FROM t").await, ["1", "9223372036854775807"]);
+}
+
+#[tokio::test]
 async fn a_touched_column_takes_the_clock_on_insert_and_on_every_update() {
     let driver = memory("CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, seen TEXT)").await;
     let t = schema(

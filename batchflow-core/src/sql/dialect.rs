@@ -63,6 +63,12 @@ pub trait Dialect: fmt::Debug + Send + Sync {
         "LEAST"
     }
 
+    /// The sum of two columns, the other one where one is NULL. Default: a plain `+`, for a server
+    /// that refuses an overflow itself.
+    fn sum(&self, old: &str, new: &str) -> String {
+        format!("COALESCE({old} + {new}, {new}, {old})")
+    }
+
     /// How an upsert is spelt. Default: [`ConflictClause::OnConflict`].
     fn conflict(&self) -> ConflictClause {
         ConflictClause::OnConflict

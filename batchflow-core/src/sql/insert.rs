@@ -177,7 +177,7 @@ impl<'a> Insert<'a> {
         let (old, new) = (self.old(column), self.proposed(column));
         match rule {
             Merge::Set => new,
-            Merge::Add => format!("COALESCE({old} + {new}, {new}, {old})"),
+            Merge::Add => self.dialect.sum(&old, &new),
             Merge::Max => {
                 format!("COALESCE({}({old}, {new}), {new}, {old})", self.dialect.greatest())
             }
