@@ -9,7 +9,10 @@ use tokio::time::Instant;
 use crate::driver::ErrorKind;
 use crate::schema::Schema;
 
-/// Which schemas are failing just now, and why. It holds one entry for each of those.
+/// The most failing schemas remembered; of more, those that failed last.
+const MOST: usize = 1_024;
+
+/// Which schemas are failing just now, and why.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     failing: AtomicUsize,
@@ -32,6 +35,12 @@ impl Health {
     pub(super) fn failed(&self, schema: &Schema, kind: ErrorKind) {
         let now = Instant::now();
         let mut failures = self.failures();
+        if failures.len() >= MOST && !failures.contains_key(schema) {
+            let oldest = failures.iter().min_by_key(|(_, failure)| failure.last);
+            if let Some(oldest) = oldest.map(|(schema, _)| schema.clone()) {
+                failures.remove(&oldest);
+            }
+        }
         failures
             .entry(schema.clone())
             .and_modify(|failure| {
