@@ -101,10 +101,10 @@ impl Executor for Timeout {
     }
 }
 
-/// A driver that was told to stop says "cancelled"; it was the deadline that told it.
+/// A driver that was told to stop says so; it was the attempt's deadline that told it.
 fn because_of_the_deadline(report: Report, rows: usize) -> Report {
     let renamed = |error: WriteError| match error.kind() {
-        ErrorKind::Cancelled => error.with_kind(ErrorKind::Timeout),
+        ErrorKind::Cancelled | ErrorKind::Deadline => error.with_kind(ErrorKind::Timeout),
         _ => error,
     };
     let rename = |verdict| match verdict {
