@@ -120,6 +120,10 @@ impl Retry {
             let Some((error, _)) = rows.failure.as_ref().filter(|_| !again.is_empty()) else {
                 break;
             };
+            if first.is_stopped() {
+                rows.stop(&again);
+                break;
+            }
             let mut delay = self.backoff.delay(attempts);
             if let Some(asked_for) = rows.retry_after {
                 delay = delay.max(asked_for);

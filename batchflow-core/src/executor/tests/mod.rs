@@ -1,5 +1,6 @@
 //! The executors, one by one and together, over scripted ones and under a paused clock.
 
+mod honesty;
 mod isolate;
 mod order;
 mod retry;
