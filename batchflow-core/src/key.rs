@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use hashbrown::DefaultHashBuilder;
 
-use crate::driver::{ColumnKind, Comparison, TableInfo};
+use crate::driver::{ColumnInfo, ColumnKind, Comparison, TableInfo};
 use crate::request::Request;
 use crate::schema::Schema;
 use crate::value::Value;
@@ -70,9 +70,9 @@ impl KeyRules {
             let info = table.column(position);
             KeyColumn {
                 position,
-                kind: info.map_or(ColumnKind::Unknown, |info| info.kind()),
-                comparison: info.map_or(Comparison::Natural, |info| info.comparison()),
-                scale: info.and_then(|info| info.scale()),
+                kind: info.map_or(ColumnKind::Unknown, ColumnInfo::kind),
+                comparison: info.map_or(Comparison::Natural, ColumnInfo::comparison),
+                scale: info.and_then(ColumnInfo::scale),
                 class: None,
             }
         });
@@ -206,7 +206,7 @@ impl KeyColumn {
             Some(scale) if scale < 9 => 10_u32.pow(9 - u32::from(scale)),
             _ => 1,
         };
-        (subsec % unit == 0).then_some(Part::Int(nanos))
+        subsec.is_multiple_of(unit).then_some(Part::Int(nanos))
     }
 
     #[inline]
@@ -243,7 +243,6 @@ fn ordered(float: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::ColumnInfo;
     use crate::schema::ConflictStrategy;
     use crate::temporal::Timestamp;
 

@@ -1,4 +1,5 @@
 //! The flow from its user's side, with an async function as its driver.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout};
 
+use super::hub::LetterCounts;
 use super::*;
 use crate::driver::{ErrorKind, WriteError};
 use crate::schema::{ConflictStrategy, Schema};

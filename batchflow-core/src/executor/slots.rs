@@ -36,7 +36,8 @@ impl Slots {
     }
 
     /// How many attempts may be in flight.
-    pub(crate) fn limit(&self) -> usize {
+    #[cfg(test)]
+    fn limit(&self) -> usize {
         self.size().limit
     }
 

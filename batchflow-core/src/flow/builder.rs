@@ -13,7 +13,7 @@ use super::BatchFlow;
 use super::cancel::Cancel;
 use super::pump::Pump;
 use super::queue::{Limits, Queue};
-use super::shared::{OnCancel, Shared};
+use super::shared::{Shared, Terms};
 use super::station::{Describer, Rules};
 use super::tune::Tune;
 use crate::coalesce::Coalescer;
@@ -256,9 +256,14 @@ impl FlowBuilder {
             slots,
             Hub::start(self.dead_letters, &runtime),
             Cancel::new(self.cancel),
-            OnCancel { drain: self.drain_on_cancel, grace: self.grace },
             health,
-            self.timeout,
+            Terms {
+                buffer_bytes: self.buffer_bytes,
+                drain_on_cancel: self.drain_on_cancel,
+                grace: self.grace,
+                close_timeout: self.close_timeout,
+                patience: self.timeout,
+            },
             tune,
         ));
         shared.is_cancelled();
@@ -268,7 +273,6 @@ impl FlowBuilder {
             driver,
             capabilities,
             rules: Rules { merging: self.merging, coalescer: self.coalescer, describer },
-            grace: self.grace,
             stations: Vec::new(),
             tasks: JoinSet::new(),
             room: Vec::new(),
@@ -276,7 +280,7 @@ impl FlowBuilder {
             aborted: false,
         };
         runtime.spawn(pump.run());
-        Ok(BatchFlow::new(shared, self.buffer_bytes, self.close_timeout, self.grace))
+        Ok(BatchFlow::new(shared))
     }
 
     fn check(&self) -> Result<(), ConfigError> {

@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use crate::driver::{ColumnKind, TableInfo};
+use crate::driver::{ColumnInfo, ColumnKind, TableInfo};
 use crate::request::Request;
 use crate::schema::{ConflictStrategy, Merge, Schema};
 use crate::value::Value;
@@ -33,7 +33,7 @@ pub(super) struct Merger {
 impl Merger {
     pub(super) fn new(schema: &Schema, table: &TableInfo) -> Self {
         let required = (0..schema.width()).filter(|&column| {
-            let needed = table.column(column).is_some_and(|info| info.is_required());
+            let needed = table.column(column).is_some_and(ColumnInfo::is_required);
             needed && schema.touch() != Some(column)
         });
         Self { required: required.collect(), table: table.clone() }
@@ -99,7 +99,7 @@ impl Merger {
         }
         match rule {
             Merge::Add => {
-                let kind = self.table.column(column).map(|info| info.kind());
+                let kind = self.table.column(column).map(ColumnInfo::kind);
                 let exact = matches!(kind, None | Some(ColumnKind::Unknown | ColumnKind::Integer));
                 if exact { add(old, new) } else { None }
             }
@@ -138,7 +138,6 @@ fn order(a: &Value, b: &Value) -> Option<Ordering> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::ColumnInfo;
 
     fn schema() -> Schema {
         Schema::builder("t")

@@ -26,7 +26,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 pub use builder::FlowBuilder;
 pub use driver_fn::{DriverFn, driver_fn};
@@ -41,7 +40,7 @@ use crate::driver::Driver;
 use crate::executor::Executor;
 use crate::request::{Request, RequestError};
 use queue::{Deadline, Phase, Refused};
-use shared::Shared;
+use shared::{Shared, after};
 use submit::Wait;
 
 /// Takes rows one at a time, from any task or thread, and writes them in batches.
@@ -82,9 +81,6 @@ pub struct BatchFlow {
 /// What the clones of a flow share; its drop ends the flow.
 struct Handle {
     shared: Arc<Shared>,
-    buffer_bytes: usize,
-    close_timeout: Duration,
-    grace: Duration,
 }
 
 impl BatchFlow {
@@ -99,13 +95,8 @@ impl BatchFlow {
         FlowBuilder::for_executor(Arc::new(executor))
     }
 
-    fn new(
-        shared: Arc<Shared>,
-        buffer_bytes: usize,
-        close_timeout: Duration,
-        grace: Duration,
-    ) -> Self {
-        Self { handle: Arc::new(Handle { shared, buffer_bytes, close_timeout, grace }) }
+    fn new(shared: Arc<Shared>) -> Self {
+        Self { handle: Arc::new(Handle { shared }) }
     }
 
     /// Queues a row; waits only for room.
@@ -226,7 +217,7 @@ impl BatchFlow {
     ///
     /// [`FlowStopped`] where the flow's runtime shut down meanwhile.
     pub async fn close(&self) -> Result<Summary, FlowStopped> {
-        self.close_within(self.handle.close_timeout).await
+        self.close_within(self.handle.shared.terms.close_timeout).await
     }
 
     /// As [`close`](Self::close), with `limit` for the last rows: then what was surely never
@@ -270,7 +261,7 @@ impl BatchFlow {
         if let Some(error) = request.fault() {
             return Err(SubmitError::new(request, SubmitReason::Invalid(error)));
         }
-        let limit = self.handle.buffer_bytes;
+        let limit = self.handle.shared.terms.buffer_bytes;
         if request.size_bytes() > limit {
             return Err(too_large(request, limit));
         }
@@ -291,17 +282,9 @@ fn too_large(request: Request, limit: usize) -> SubmitError {
     SubmitError::new(request, SubmitReason::Invalid(error))
 }
 
-/// `wait` from now; where the clock does not reach that far, a year.
-fn after(wait: Duration) -> Instant {
-    const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
-    let now = Instant::now();
-    now.checked_add(wait.min(YEAR)).unwrap_or(now)
-}
-
 impl Drop for Handle {
     fn drop(&mut self) {
-        let deadline = Deadline { at: after(self.grace), then: Phase::Abandoning };
-        self.shared.queue.close(Phase::Draining, Some(deadline));
+        self.shared.end(Phase::Draining);
     }
 }
 

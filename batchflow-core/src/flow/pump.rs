@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::flight::Flight;
 use super::lane::{Due, Held, Lane, Sent};
 use super::queue::{End, Entry, From, Look, Phase};
-use super::shared::{Ended, Shared};
+use super::shared::{Ended, Shared, after};
 use super::station::{Rules, Station, Table, limits};
 use crate::driver::{Attempt, Capabilities, Driver, ErrorKind, TableInfo};
 use crate::executor::Executor;
@@ -31,8 +31,6 @@ pub(super) struct Pump {
     pub(super) driver: Option<Arc<dyn Driver>>,
     pub(super) capabilities: Capabilities,
     pub(super) rules: Rules,
-    /// How long the driver and the dead-letter sink may take to close.
-    pub(super) grace: Duration,
     pub(super) stations: Vec<Option<Station>>,
     pub(super) tasks: JoinSet<Event>,
     pub(super) room: Vec<Entry>,
@@ -64,13 +62,14 @@ impl Pump {
             }
             self.wait(next).await;
         }
+        let grace = self.shared.terms.grace;
         if let Some(driver) = &self.driver {
-            let closed = tokio::time::timeout(self.grace, catch_async(driver.close()));
+            let closed = tokio::time::timeout(grace, catch_async(driver.close()));
             if !matches!(closed.await, Ok(Ok(()))) {
                 tracing::warn!(backend = driver.backend(), "the driver did not close in time");
             }
         }
-        self.shared.letters.drain(Instant::now() + self.grace).await;
+        self.shared.letters.drain(after(grace)).await;
     }
 
     /// One look around. Returns when the next is needed at the latest.

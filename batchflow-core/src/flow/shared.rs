@@ -28,20 +28,24 @@ pub(super) struct Shared {
     pub(super) stop: watch::Sender<bool>,
     /// Turns true when the pump has ended.
     pub(super) ended: watch::Sender<bool>,
-    on_cancel: OnCancel,
+    pub(super) terms: Terms,
     tune: Mutex<Tune>,
     returned: Mutex<Vec<(u64, Request)>>,
     notes: Mutex<Notes>,
     health: Arc<executor::Health>,
-    /// A batch in flight for longer has failed or hangs.
-    patience: Duration,
 }
 
-/// What a cancellation does to the rows held.
+/// What a flow does beside its pace.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct OnCancel {
-    pub(super) drain: bool,
+pub(super) struct Terms {
+    pub(super) buffer_bytes: usize,
+    /// A cancelled flow still writes what it holds.
+    pub(super) drain_on_cancel: bool,
+    /// How long a cancelled or dropped flow still writes.
     pub(super) grace: Duration,
+    pub(super) close_timeout: Duration,
+    /// A batch in flight for longer has failed or hangs.
+    pub(super) patience: Duration,
 }
 
 /// What the pump last saw, for [`Health`](super::stats::Health).
@@ -68,9 +72,8 @@ impl Shared {
         slots: Arc<Slots>,
         letters: Hub,
         cancel: Cancel,
-        on_cancel: OnCancel,
         health: Arc<executor::Health>,
-        patience: Duration,
+        terms: Terms,
         tune: Tune,
     ) -> Self {
         Self {
@@ -80,12 +83,11 @@ impl Shared {
             cancel,
             stop: watch::Sender::new(false),
             ended: watch::Sender::new(false),
-            on_cancel,
+            terms,
             tune: Mutex::new(tune),
             returned: Mutex::default(),
             notes: Mutex::default(),
             health,
-            patience,
         }
     }
 
@@ -94,13 +96,17 @@ impl Shared {
         if !self.cancel.is_rung() || !self.cancel.check() {
             return false;
         }
-        let OnCancel { drain, grace } = self.on_cancel;
-        let deadline = Deadline { at: Instant::now() + grace, then: Phase::Abandoning };
-        let phase = if drain { Phase::Draining } else { Phase::Abandoning };
+        let drains = self.terms.drain_on_cancel;
         if self.queue.phase() == Phase::Open {
-            self.queue.close(phase, Some(deadline));
+            self.end(if drains { Phase::Draining } else { Phase::Abandoning });
         }
         true
+    }
+
+    /// Takes no more rows. What is still held when the grace is over is abandoned.
+    pub(super) fn end(&self, phase: Phase) {
+        let deadline = Deadline { at: after(self.terms.grace), then: Phase::Abandoning };
+        self.queue.close(phase, Some(deadline));
     }
 
     pub(super) fn tune(&self) -> Tune {
@@ -129,7 +135,7 @@ impl Shared {
         let now = Instant::now();
         let notes = self.notes();
         let oldest = notes.oldest.into_iter().chain(self.queue.since()).min();
-        let late = notes.flying.iter().filter(|(started, _)| *started + self.patience <= now);
+        let late = notes.flying.iter().filter(|(started, _)| *started + self.terms.patience <= now);
         let late = late.map(|(_, schema)| schema.table().to_string());
         let mut stalled: Vec<String> =
             late.chain(notes.failed.iter().map(|schema| schema.table().to_string())).collect();
@@ -211,6 +217,13 @@ impl Shared {
         });
         self.settle(slot, From::Lanes, ended.collect());
     }
+}
+
+/// `wait` from now; where the clock does not reach that far, a year.
+pub(super) fn after(wait: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
+    let now = Instant::now();
+    now.checked_add(wait.min(YEAR)).unwrap_or(now)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

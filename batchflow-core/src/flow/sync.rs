@@ -1,10 +1,10 @@
 //! The mutex of the queue: the standard library's, or the model checker's.
 
 #[cfg(not(batchflow_loom))]
-use std::sync;
+use std::sync::{self, PoisonError};
 
 #[cfg(batchflow_loom)]
-use loom::sync;
+use {loom::sync, std::sync::PoisonError};
 
 pub(super) struct Mutex<T>(sync::Mutex<T>);
 
@@ -16,6 +16,6 @@ impl<T> Mutex<T> {
     /// Locks. Nothing panics while it is held, so a poisoned lock is still sound.
     #[inline]
     pub(super) fn lock(&self) -> sync::MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

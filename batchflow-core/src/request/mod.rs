@@ -183,8 +183,8 @@ impl Request {
     #[inline]
     pub(crate) fn fault(&self) -> Option<RequestError> {
         let schema = &self.schema;
-        let plain = self.error.is_none()
-            && !schema.touch().is_some_and(|touch| self.value(touch).is_some());
+        let plain =
+            self.error.is_none() && schema.touch().is_none_or(|touch| self.value(touch).is_none());
         let keyed = schema.strategy() == ConflictStrategy::Fail
             || schema.key().iter().all(|&position| self.value(position).is_some());
         if plain && keyed && self.values.iter().any(Option::is_some) {

@@ -119,6 +119,6 @@ impl Lane {
     fn in_line(&self, at: u32) -> bool {
         let hash = self.rows[at as usize].as_ref().and_then(|row| row.hash);
         let claim = hash.and_then(|hash| self.claims.find(hash, |claim| claim.hash == hash));
-        claim.and_then(|claim| claim.chain.as_ref()).is_none_or(|chain| !chain.contains(&at))
+        claim.is_none_or(|claim| !claim.chain.contains(&at))
     }
 }

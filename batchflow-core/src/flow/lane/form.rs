@@ -73,7 +73,7 @@ impl Lane {
                 claim.ready -= 1;
                 let held = claim.flight.is_some_and(|other| !(fails && other == flight));
                 if held {
-                    let chain = claim.chain.get_or_insert_default();
+                    let chain = &mut claim.chain;
                     let place = chain.partition_point(|&at| {
                         let row = rows[at as usize].as_ref();
                         row.is_some_and(|row| row.deciding.submission < submission)
@@ -125,12 +125,10 @@ impl Lane {
                 continue;
             }
             claim.flight = None;
-            if claim.ready == 0
-                && let Some(chain) = &mut claim.chain
-            {
-                while let Some(&at) = chain.front() {
+            if claim.ready == 0 {
+                while let Some(&at) = claim.chain.front() {
                     let Some(row) = &self.rows[at as usize] else {
-                        chain.pop_front();
+                        claim.chain.pop_front();
                         continue;
                     };
                     let follows = fails && claim.shape == row.shape;
@@ -140,10 +138,10 @@ impl Lane {
                     claim.ready += 1;
                     claim.shape = row.shape;
                     released.push(at);
-                    chain.pop_front();
+                    claim.chain.pop_front();
                 }
             }
-            if claim.ready == 0 && claim.chain.as_ref().is_none_or(|chain| chain.is_empty()) {
+            if claim.ready == 0 && claim.chain.is_empty() {
                 entry.remove();
             }
         }

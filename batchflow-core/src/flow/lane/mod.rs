@@ -90,7 +90,8 @@ struct Claim {
     shape: usize,
     /// The newest waiting row of this key.
     newest: Option<u32>,
-    chain: Option<Box<VecDeque<u32>>>,
+    /// Rows that wait for their turn, in submission order.
+    chain: VecDeque<u32>,
 }
 
 /// Rows that set the same columns, in the order they may go.
@@ -283,11 +284,11 @@ impl Lane {
                 ready: 0,
                 shape,
                 newest: None,
-                chain: None,
+                chain: VecDeque::new(),
             })
             .into_mut();
         claim.newest = Some(at);
-        let unchained = claim.chain.as_ref().is_none_or(|chain| chain.is_empty());
+        let unchained = claim.chain.is_empty();
         let first = claim.ready == 0 && claim.flight.is_none();
         let follows = fails && claim.ready > 0 && claim.shape == shape;
         if unchained && (first || follows) {
@@ -295,7 +296,7 @@ impl Lane {
             claim.shape = shape;
             self.enter_line(at, false);
         } else {
-            claim.chain.get_or_insert_default().push_back(at);
+            claim.chain.push_back(at);
         }
     }
 
