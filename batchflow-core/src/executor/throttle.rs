@@ -30,13 +30,15 @@ impl Throttle {
 #[async_trait]
 impl Executor for Throttle {
     async fn execute(&self, batch: Batch, attempt: &Attempt) -> Report {
-        let permit = match attempt.take_permit() {
-            Some(permit) => permit,
-            None => tokio::select! {
-            biased;
-            permit = self.slots.acquire() => permit,
-            () = attempt.cancelled() => return stopped(&batch, None),
-            },
+        let handed = attempt.take_permit();
+        let permit = if let Some(permit) = handed {
+            permit
+        } else {
+            tokio::select! {
+                biased;
+                permit = self.slots.acquire() => permit,
+                () = attempt.cancelled() => return stopped(&batch, None),
+            }
         };
         let report = self.inner.execute(batch, attempt).await;
         drop(permit);
