@@ -47,3 +47,6 @@ pub use request::{FromValue, IntoRow, Request, RequestError};
 pub use schema::{ConflictStrategy, Merge, Schema, SchemaBuilder, SchemaError, TableName};
 pub use temporal::{Date, Time, Timestamp};
 pub use value::{Value, ValueKind, ValueRef};
+pub use writer::{
+    BatchWriter, BatchWriterBuilder, BulkError, ReplayError, ReplaySummary, WriteSummary,
+};

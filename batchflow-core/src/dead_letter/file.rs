@@ -21,7 +21,7 @@ const GROUP_BYTES: usize = 256 << 10;
 /// taken. A disk that is full loses no letter: what was written by halves is cut off again, and
 /// the letters are kept and tried later.
 ///
-/// [`read_file`](super::read_file) reads it back; `BatchWriter::replay`
+/// [`read_file`](super::read_file) reads it back; [`BatchWriter::replay`](crate::BatchWriter::replay)
 /// writes its rows again.
 ///
 /// ```

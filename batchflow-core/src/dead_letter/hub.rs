@@ -312,11 +312,11 @@ async fn over(mut closing: watch::Receiver<Option<Instant>>) {
     }
 }
 
-fn log_without_sink(letter: &DeadLetter) {
+pub(crate) fn log_without_sink(letter: &DeadLetter) {
     log(letter, "a row was not written, and there is no dead-letter sink");
 }
 
-fn log_undeliverable(letter: &DeadLetter) {
+pub(crate) fn log_undeliverable(letter: &DeadLetter) {
     log(letter, "a row was not written, and its dead letter could not be delivered");
 }
 

@@ -26,7 +26,7 @@ pub use callback::{CallbackSink, callback};
 pub use channel::{ChannelSink, DeadLetterStream, channel};
 pub use error::DeadLetterError;
 pub use file::FileSink;
-pub(crate) use hub::Hub;
+pub(crate) use hub::{Hub, log_undeliverable, log_without_sink};
 pub use reader::{LetterLines, read_file, read_lines};
 
 use crate::outcome::RowError;

@@ -63,6 +63,7 @@ pub use timeout::Timeout;
 
 pub(crate) use classify::Classes;
 pub(crate) use health::Health;
+pub(crate) use order::keep_in_order;
 pub(crate) use policy::Backoff;
 pub(crate) use slots::{Permit, Slots};
 pub(crate) use stack::{StackConfig, standard};

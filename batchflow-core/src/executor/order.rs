@@ -12,7 +12,7 @@ use crate::schema::ConflictStrategy;
 /// Only a batch that may hold two rows of one key, written by a driver that applies some rows
 /// and not others, has any: an earlier row must not follow a later one of its key that may have
 /// been applied, and nothing may overtake an attempt that may still be running.
-pub(super) fn keep_in_order(batch: &Batch, verdicts: &[Verdict], again: &mut Vec<usize>) {
+pub(crate) fn keep_in_order(batch: &Batch, verdicts: &[Verdict], again: &mut Vec<usize>) {
     if again.is_empty() || again.len() == verdicts.len() || batch.has_distinct_keys() {
         return;
     }

@@ -1,1 +1,0 @@
-//! `BatchWriter`: bulk writes that the caller drives.

@@ -1,0 +1,346 @@
+//! What `BatchWriter` promises, on drivers without a server.
+#![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use batchflow_core::dead_letter::{self, DeadLetter, FileSink};
+use batchflow_core::testing::{Blame, Fault, FaultDriver, MemoryDriver, Probe, RandomFaults};
+use batchflow_core::{
+    BatchWriter, Capabilities, ConflictStrategy, ErrorKind, Request, RowError, Schema, Value,
+    WriteError, WriteSummary,
+};
+use tokio::time::Instant;
+
+type Driver = Arc<Probe<FaultDriver<MemoryDriver>>>;
+
+fn driver() -> Driver {
+    watched(MemoryDriver::new().without_blame())
+}
+
+fn watched(memory: MemoryDriver) -> Driver {
+    Arc::new(Probe::new(FaultDriver::new(memory)))
+}
+
+fn table(driver: &Driver) -> &MemoryDriver {
+    driver.inner().inner()
+}
+
+fn schema(strategy: ConflictStrategy) -> Schema {
+    Schema::new("t", strategy, ["id", "v"]).unwrap()
+}
+
+fn row(schema: &Schema, id: i64) -> Request {
+    schema.row((id, format!("value {id}"))).unwrap()
+}
+
+fn rows(schema: &Schema, count: i64) -> Vec<Request> {
+    (0..count).map(|id| row(schema, id)).collect()
+}
+
+fn writer(driver: &Driver, size: usize, least: usize) -> BatchWriter {
+    BatchWriter::builder(Arc::clone(driver)).batch_size(size).min_batch_size(least).build().unwrap()
+}
+
+/// The sizes of all batches handed over, failed ones among them.
+fn sizes(driver: &Driver, mut fault: impl FnMut(usize) -> Fault + Send + 'static) -> Sizes {
+    let sizes = Sizes::default();
+    let own = Arc::clone(&sizes);
+    driver.inner().each(move |batch, _| {
+        let mut sizes = own.lock().unwrap();
+        sizes.push(batch.len());
+        fault(sizes.len())
+    });
+    sizes
+}
+
+type Sizes = Arc<Mutex<Vec<usize>>>;
+
+#[tokio::test(start_paused = true)]
+async fn rows_go_out_in_full_batches_sorted_by_key() {
+    let driver = driver();
+    let mut rows = rows(&schema(ConflictStrategy::Ignore), 10_500);
+    rows.reverse();
+    let summary = writer(&driver, 1_000, 1).write(rows).await.unwrap();
+    assert!(summary.all_written());
+    assert_eq!((summary.batches(), summary.attempts()), (11, 11));
+    assert_eq!((table(&driver).len("t"), driver.most_rows()), (10_500, 1_000));
+    assert_eq!(driver.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_3_rows_of_one_key_are_written_in_order_and_never_in_one_batch() {
+    let driver = driver();
+    let schema = schema(ConflictStrategy::Update);
+    let rows = (0..1_000_i64).map(|n| schema.row((n % 7, n)).unwrap());
+    let summary = writer(&driver, 100, 1).write(rows).await.unwrap();
+    assert_eq!(summary.written(), 1_000);
+    for key in 0..7 {
+        let last = (993..1_000).find(|n| n % 7 == key).unwrap();
+        assert_eq!(table(&driver).value("t", [key], "v"), Some(Value::I64(last)));
+    }
+    assert_eq!(driver.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn plain_inserts_keep_their_order_and_share_batches() {
+    let driver = driver();
+    let schema = Schema::builder("log").columns(["line"]).build().unwrap();
+    let rows = (0..100_i64).rev().map(|n| schema.row((n % 3,)).unwrap());
+    let _ = writer(&driver, 50, 1).write(rows).await.unwrap();
+    let lines: Vec<Value> = table(&driver).rows("log").into_iter().flatten().collect();
+    assert_eq!(lines, (0..100).rev().map(|n| Value::I64(n % 3)).collect::<Vec<_>>());
+    assert_eq!(driver.most_rows(), 50);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_holds_rows_of_one_schema_and_shape_within_the_drivers_limits() {
+    let limits = Capabilities::none().with_max_parameters(40).with_max_bytes(4_000);
+    let driver = watched(MemoryDriver::new().with_limits(limits));
+    let (one, two) = (
+        schema(ConflictStrategy::Ignore),
+        Schema::new("u", ConflictStrategy::Ignore, ["id", "v"]).unwrap(),
+    );
+    let mut rows = rows(&one, 100);
+    rows.extend((100..150).map(|id| Request::new(&one).set("id", id)));
+    rows.extend((0..50).map(|id| row(&two, id)));
+    rows.push(two.row((50_i64, "x".repeat(10_000))).unwrap());
+    rows.push(row(&two, 51));
+    let summary = writer(&driver, 1_000, 1).write(rows).await.unwrap();
+    assert_eq!(summary.written(), 202);
+    assert_eq!((table(&driver).len("t"), table(&driver).len("u")), (150, 52));
+    for batch in table(&driver).batches() {
+        assert!(batch.len() * batch.columns().len() <= 40);
+        assert!(batch.size_bytes() <= 4_000 || batch.len() == 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transient_failure_halves_the_next_attempt_and_each_success_doubles_it() {
+    let driver = driver();
+    let sizes = sizes(&driver, |attempt| match attempt {
+        1..=3 => Fault::fail(ErrorKind::Deadlock),
+        _ => Fault::Pass,
+    });
+    let rows = rows(&schema(ConflictStrategy::Fail), 3_200);
+    let summary = writer(&driver, 800, 150).write(rows).await.unwrap();
+    assert!(summary.all_written());
+    let sizes = sizes.lock().unwrap();
+    // The rest of the first batch, 250 rows, goes out before the next full one.
+    assert_eq!(*sizes, [800, 400, 200, 150, 300, 350, 800, 800, 800]);
+    assert_eq!((summary.batches(), summary.attempts()), (4, 9));
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_4_a_bad_row_costs_itself_and_becomes_a_dead_letter() {
+    let driver = driver();
+    let bad = |row: &Request| row.get::<i64>("id") == Ok(Some(617));
+    driver.inner().refuse(ErrorKind::Constraint, Blame::Nobody, bad);
+    let schema = schema(ConflictStrategy::Ignore);
+    let mut input = rows(&schema, 1_000);
+    input.push(Request::new(&schema).set("v", "no key"));
+    let (sink, mut letters) = dead_letter::channel(10);
+    let writer =
+        BatchWriter::builder(Arc::clone(&driver)).dead_letters(sink).batch_size(1_000).build();
+    let summary = writer.unwrap().write(input).await.unwrap();
+    assert_eq!((summary.written(), summary.rejected(), summary.unknown()), (999, 2, 0));
+    assert_eq!(table(&driver).len("t"), 999);
+    let listed: Vec<u64> = summary.failures().iter().map(DeadLetter::submission).collect();
+    let mut sent = Vec::new();
+    while let Some(letter) = letters.try_recv() {
+        assert!(matches!(letter.error(), RowError::Rejected(_)));
+        sent.push(letter.submission());
+    }
+    assert_eq!((&listed, &sent), (&vec![617, 1_000], &vec![617, 1_000]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_systemic_failure_stops_and_says_where_to_resume() {
+    let driver = driver();
+    let sizes = sizes(&driver, |attempt| match attempt {
+        3 => Fault::fail(ErrorKind::Permission),
+        _ => Fault::Pass,
+    });
+    let writer = writer(&driver, 100, 10);
+    let mut input = rows(&schema(ConflictStrategy::Fail), 1_000).into_iter();
+    let stopped = writer.write(&mut input).await.unwrap_err();
+    assert_eq!(stopped.error().kind(), ErrorKind::Permission);
+    assert_eq!((stopped.resume_at(), stopped.rest().len(), input.len()), (200, 100, 700));
+    assert_eq!((stopped.summary().submitted(), stopped.summary().written()), (300, 200));
+    assert!(stopped.to_string().starts_with("stopped before row 200: permission"), "{stopped}");
+    let summary = writer.write(stopped.into_rest().into_iter().chain(input)).await.unwrap();
+    assert_eq!(summary.written(), 800);
+    assert_eq!((table(&driver).len("t"), sizes.lock().unwrap().len()), (1_000, 11));
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_transient_failures_in_a_row_stop() {
+    let driver = driver();
+    let sizes = sizes(&driver, |_| Fault::fail(ErrorKind::Connection));
+    let begun = Instant::now();
+    let stopped = writer(&driver, 64, 10)
+        .write(rows(&schema(ConflictStrategy::Ignore), 100))
+        .await
+        .unwrap_err();
+    assert_eq!(*sizes.lock().unwrap(), [64, 32, 16, 10]);
+    assert_eq!((stopped.resume_at(), stopped.rest().len()), (0, 64));
+    assert!(begun.elapsed() < Duration::from_secs(2), "the waits are bounded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_8_a_lost_answer_is_repeated_only_where_that_is_harmless() {
+    let lost = || Fault::LoseAnswer(WriteError::new(ErrorKind::Connection));
+    for (strategy, written, unknown, attempts) in
+        [(ConflictStrategy::Update, 10, 0, 2), (ConflictStrategy::Fail, 0, 10, 1)]
+    {
+        let driver = driver();
+        driver.inner().script([lost()]);
+        let summary = writer(&driver, 10, 10).write(rows(&schema(strategy), 10)).await.unwrap();
+        assert_eq!((summary.written(), summary.unknown()), (written, unknown));
+        assert_eq!((summary.attempts(), table(&driver).len("t")), (attempts, 10));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_9_a_hanging_attempt_ends_in_time() {
+    let driver = driver();
+    driver.inner().script([Fault::Hang]);
+    let begun = Instant::now();
+    let summary = BatchWriter::builder(Arc::clone(&driver))
+        .timeout(Duration::from_secs(7))
+        .build()
+        .unwrap()
+        .write(rows(&schema(ConflictStrategy::Ignore), 10))
+        .await
+        .unwrap();
+    assert!(summary.all_written() && begun.elapsed() < Duration::from_secs(8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_writer_pauses_between_batches() {
+    let driver = driver();
+    let writer = BatchWriter::builder(Arc::clone(&driver))
+        .batch_size(10)
+        .throttle(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    let begun = Instant::now();
+    let _ = writer.write(rows(&schema(ConflictStrategy::Ignore), 50)).await.unwrap();
+    assert_eq!(begun.elapsed().as_secs(), 4);
+    writer.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_1_whatever_fails_every_row_is_settled_once_or_handed_back() {
+    for seed in 0..100 {
+        let driver = driver();
+        let faults = RandomFaults::seeded(seed).rate(0.5).without_panics().without_orphans();
+        driver.inner().random(faults);
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let schema = schema(ConflictStrategy::Update);
+        let input: Vec<_> = (0..300_i64)
+            .map(|n| (dice.i64(..40), n))
+            .map(|(key, n)| if n % 50 < 25 { (key, Some(n)) } else { (key, None) })
+            .collect();
+        let mut model = HashMap::new();
+        for &(key, value) in &input {
+            let cell: &mut Option<i64> = model.entry(key).or_default();
+            *cell = value.or(*cell);
+        }
+        let request = |(key, value): (i64, Option<i64>)| {
+            let request = Request::new(&schema).set("id", key);
+            if let Some(value) = value { request.set("v", value) } else { request }
+        };
+        let mut rest: Vec<Request> = input.into_iter().map(request).collect();
+        let writer = BatchWriter::builder(Arc::clone(&driver))
+            .batch_size(32)
+            .min_batch_size(4)
+            .max_retries(1)
+            .build()
+            .unwrap();
+        // A report one verdict short leaves a row unknown that is in the table.
+        let count = |summary: &WriteSummary, rest: usize| {
+            let settled = summary.written() + summary.unknown();
+            assert_eq!(summary.submitted(), settled + rest as u64, "seed {seed}: {summary}");
+            settled
+        };
+        let mut settled = 0;
+        for _ in 0..1_000 {
+            let mut input = rest.into_iter();
+            match writer.write(&mut input).await {
+                Ok(summary) => {
+                    settled += count(&summary, 0);
+                    rest = Vec::new();
+                    break;
+                }
+                Err(stopped) => {
+                    settled += count(stopped.summary(), stopped.rest().len());
+                    rest = stopped.into_rest().into_iter().chain(input).collect();
+                }
+            }
+        }
+        assert_eq!((settled, rest.len()), (300, 0), "seed {seed}");
+        for (key, value) in model {
+            let stored = table(&driver).value("t", [key], "v");
+            assert_eq!(stored, Some(value.into()), "seed {seed}, key {key}");
+        }
+        assert_eq!(driver.violations(), Vec::<String>::new(), "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_dead_letters_is_replayed_once_its_cause_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("letters.jsonl");
+    let ill = driver();
+    let odd = |row: &Request| row.get::<i64>("id").is_ok_and(|id| id.is_some_and(|id| id % 2 == 1));
+    ill.inner().refuse(ErrorKind::Constraint, Blame::Every, odd);
+    let sink = FileSink::append(&path).unwrap().with_fsync(false);
+    let writer = BatchWriter::builder(Arc::clone(&ill)).dead_letters(sink).build().unwrap();
+    let schema = schema(ConflictStrategy::Fail);
+    let first = writer.write(rows(&schema, 20)).await.unwrap();
+    assert_eq!((first.written(), first.rejected()), (10, 10));
+
+    // Refused again, into the very file that is read: it ends all the same.
+    let again = writer.replay(&path).await.unwrap();
+    assert_eq!((again.rows().submitted(), again.rows().rejected()), (10, 10));
+
+    // Of these ten nobody knows whether they are in the table.
+    ill.inner().script([Fault::LoseAnswer(WriteError::new(ErrorKind::Connection))]);
+    let even = (100..120).step_by(2).map(|id| row(&schema, id));
+    assert_eq!(writer.write(even).await.unwrap().unknown(), 10);
+    drop(writer);
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    text.push_str("{\"v\":1,\"subm");
+    std::fs::write(&path, text).unwrap();
+
+    let well = driver();
+    let healed = BatchWriter::builder(Arc::clone(&well)).build().unwrap();
+    let half = |letter: &DeadLetter| {
+        let seen_twice = letter.submission() < 10;
+        !seen_twice && matches!(letter.error(), RowError::Rejected(_))
+    };
+    let chosen = healed.replay_where(&path, half).await.unwrap();
+    assert_eq!((chosen.rows().submitted(), chosen.left_out()), (10, 20));
+    assert_eq!((chosen.rows().written(), chosen.rows().rejected()), (5, 5), "each stands twice");
+    assert_eq!(well.inner().inner().len("t"), 5);
+    let all = healed.replay(&path).await.unwrap();
+    assert_eq!((all.left_out(), all.unreadable()), (10, 1));
+    assert!(all.bad_lines()[0].to_string().contains("line 31: it is cut short"));
+    assert!(healed.replay(folder.path().join("none")).await.is_err());
+}
+
+#[test]
+fn a_bad_setting_is_an_error_that_names_it() {
+    let builder = || BatchWriter::builder(MemoryDriver::new());
+    for (builder, field) in [
+        (builder().batch_size(0), "batch_size"),
+        (builder().min_batch_size(0), "min_batch_size"),
+        (builder().batch_size(10).min_batch_size(11), "min_batch_size"),
+        (builder().timeout(Duration::ZERO), "timeout"),
+    ] {
+        assert_eq!(builder.build().unwrap_err().field(), field);
+    }
+    assert!(builder().batch_size(1).build().is_ok());
+}
