@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{BatchLimits, Formed, Held, Lane, Sent};
+use super::{BatchLimits, Formed, Held, Lane};
 use crate::batch::Batch;
 use crate::request::Request;
 use crate::schema::ConflictStrategy;
@@ -11,33 +11,33 @@ impl Lane {
     /// Forms a batch of a shape that is due; `None` where every row of it must wait.
     pub(in crate::flow) fn form(&mut self, shape: usize, limits: &BatchLimits) -> Option<Formed> {
         let flight = self.next_flight;
-        let picked = if self.serial.is_some() {
+        let mut picked = if self.serial.is_some() {
             self.pick_serial(limits)
         } else {
             self.pick(shape, flight, limits)
         };
-        let first = *picked.first()?;
-        let columns: Box<[usize]> =
-            self.rows[first as usize].as_ref()?.request()?.set_columns().collect();
+        let columns = self.request(*picked.first()?)?.set_columns().collect();
+        let fails = self.schema.strategy() == ConflictStrategy::Fail;
+        let distinct = !fails && self.serial.is_none();
+        if distinct {
+            self.sort_by_key(&mut picked);
+        }
         let mut since: Option<Instant> = None;
-        let mut rows: Vec<(Request, Sent)> = Vec::with_capacity(picked.len());
+        let mut requests = Vec::with_capacity(picked.len());
+        let mut rows = Vec::with_capacity(picked.len());
         for at in picked {
             let Some(row) = self.rows[at as usize].take() else { continue };
             self.free.push(at);
             self.waiting -= 1;
             self.shapes[row.shape].members -= 1;
             since = Some(since.map_or(row.since, |oldest| oldest.min(row.since)));
-            rows.extend(row.send());
+            let Some((request, sent)) = row.send() else { continue };
+            requests.push(request);
+            rows.push(sent);
         }
         if self.coalescer.is_some() {
             self.merge_keys.retain(|_, at| self.rows[*at as usize].is_some());
         }
-        let fails = self.schema.strategy() == ConflictStrategy::Fail;
-        let distinct = !fails && self.serial.is_none();
-        if distinct && !rows.is_sorted_by(|(a, _), (b, _)| self.rules.compare(a, b).is_le()) {
-            rows.sort_by(|(a, _), (b, _)| self.rules.compare(a, b));
-        }
-        let (requests, rows) = rows.into_iter().unzip();
         self.next_flight += 1;
         self.flights += 1;
         Some(Formed {
@@ -46,6 +46,20 @@ impl Lane {
             since: since?,
             flight,
         })
+    }
+
+    fn request(&self, at: u32) -> Option<&Request> {
+        self.rows[at as usize].as_ref()?.request()
+    }
+
+    fn sort_by_key(&self, picked: &mut [u32]) {
+        let compare = |a: &u32, b: &u32| match (self.request(*a), self.request(*b)) {
+            (Some(a), Some(b)) => self.rules.compare(a, b),
+            (a, b) => a.is_some().cmp(&b.is_some()),
+        };
+        if !picked.is_sorted_by(|a, b| compare(a, b).is_le()) {
+            picked.sort_by(compare);
+        }
     }
 
     fn pick(&mut self, shape: usize, flight: u64, limits: &BatchLimits) -> Vec<u32> {
