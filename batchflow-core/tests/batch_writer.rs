@@ -1,15 +1,17 @@
 //! What `BatchWriter` promises, on drivers without a server.
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use batchflow_core::dead_letter::{self, DeadLetter, FileSink};
-use batchflow_core::testing::{Blame, Fault, FaultDriver, MemoryDriver, Probe, RandomFaults};
+use batchflow_core::dead_letter::{self, DeadLetter, DeadLetterError, DeadLetterSink, FileSink};
+use batchflow_core::testing::{
+    Blame, Column, Fault, FaultDriver, MemoryDriver, Probe, RandomFaults, Table,
+};
 use batchflow_core::{
-    BatchWriter, Capabilities, ConflictStrategy, ErrorKind, Request, RowError, Schema, Value,
-    WriteError, WriteSummary,
+    BatchWriter, Capabilities, ColumnKind, Comparison, ConflictStrategy, ErrorKind, Request,
+    RowError, Schema, Value, WriteError, WriteSummary,
 };
 use tokio::time::Instant;
 
@@ -329,6 +331,64 @@ async fn a_file_of_dead_letters_is_replayed_once_its_cause_is_gone() {
     assert_eq!((all.left_out(), all.unreadable()), (10, 1));
     assert!(all.bad_lines()[0].to_string().contains("line 31: it is cut short"));
     assert!(healed.replay(folder.path().join("none")).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_whose_keys_only_the_database_can_compare_stay_in_their_order() {
+    let id = Column::new("id", ColumnKind::Text).comparison(Comparison::Opaque);
+    let columns = Table::new("t").column(id).column(Column::new("v", ColumnKind::Integer));
+    let driver = watched(MemoryDriver::with_tables([columns.unique(["id"])]));
+    let schema = schema(ConflictStrategy::Update);
+    let rows = (0..100_i64).rev().map(|n| schema.row((format!("{}", n % 3), n)).unwrap());
+    let _ = writer(&driver, 50, 1).write(rows).await.unwrap();
+    for batch in table(&driver).batches() {
+        assert!(!batch.has_distinct_keys() && batch.len() == 50);
+    }
+    for key in 0..3 {
+        let stored = table(&driver).value("t", [key.to_string()], "v");
+        assert_eq!(stored, Some(Value::I64(key)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_table_stops_before_anything_is_sent() {
+    let driver = watched(MemoryDriver::with_tables([]));
+    let rows = rows(&schema(ConflictStrategy::Ignore), 10);
+    let stopped = writer(&driver, 5, 1).write(rows).await.unwrap_err();
+    assert_eq!(stopped.error().kind(), ErrorKind::Schema);
+    assert_eq!((stopped.resume_at(), stopped.rest().len()), (0, 5));
+    assert_eq!((stopped.summary().attempts(), table(&driver).attempts()), (0, 0));
+}
+
+/// A sink that takes no letter, for this reason.
+#[derive(Debug)]
+struct Stubborn(fn() -> DeadLetterError);
+
+#[async_trait::async_trait]
+impl DeadLetterSink for Stubborn {
+    async fn deliver(&self, _: &mut VecDeque<DeadLetter>) -> Result<(), DeadLetterError> {
+        Err(self.0())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_fails_stops_the_write_and_one_that_is_gone_does_not() {
+    let write = async |why: fn() -> DeadLetterError| {
+        let driver = driver();
+        driver.inner().refuse(ErrorKind::Data, Blame::Nobody, |_| true);
+        let rows = rows(&schema(ConflictStrategy::Ignore), 6);
+        let writer = BatchWriter::builder(driver).batch_size(2).dead_letters(Stubborn(why));
+        writer.build().unwrap().write(rows).await
+    };
+    let stopped = write(|| DeadLetterError::failed("not now")).await.unwrap_err();
+    assert!(stopped.to_string().contains("not now"), "{stopped}");
+    assert_eq!((stopped.undelivered().len(), stopped.summary().rejected()), (2, 2));
+    assert_eq!((stopped.resume_at(), stopped.rest().len()), (2, 0), "both rows are settled");
+    for gone in [|| DeadLetterError::Closed, || DeadLetterError::Refused { why: "odd".into() }] {
+        let summary = write(gone).await.unwrap();
+        assert_eq!((summary.rejected(), summary.undelivered()), (6, 6));
+        assert_eq!(summary.failures().len(), 6);
+    }
 }
 
 #[test]
