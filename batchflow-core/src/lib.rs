@@ -1,4 +1,4 @@
-//! Rows in, one at a time; batches out.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod batch;
