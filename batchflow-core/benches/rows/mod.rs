@@ -1,0 +1,46 @@
+//! The row that core's benchmarks send: 5 columns, 3 of them text.
+
+use std::time::Duration;
+
+use batchflow_core::{Batch, BatchFlow, ConflictStrategy, Request, Schema, WriteError, driver_fn};
+
+/// The row as a program has it before it makes a request of it.
+pub(crate) type Row = (i64, String, String, String, f64);
+
+pub(crate) fn schema() -> Schema {
+    let users = Schema::builder("users")
+        .columns(["id", "name", "email", "city", "score"])
+        .key(["id"])
+        .on_conflict(ConflictStrategy::Update);
+    users.build().expect("the schema is sound")
+}
+
+pub(crate) fn row(id: i64) -> Row {
+    (
+        id,
+        format!("user number {id}"),
+        format!("user{id}@example.com"),
+        format!("city number {}", id % 1_000),
+        id as f64,
+    )
+}
+
+pub(crate) fn request(schema: &Schema, id: i64) -> Request {
+    schema.row(row(id)).expect("the row fits the schema")
+}
+
+/// The key of the `n`th row: every tenth row has the key of the one before it, and is merged.
+pub(crate) fn key(n: i64) -> i64 {
+    if n % 10 == 9 { n - 1 } else { n }
+}
+
+/// A flow whose driver does nothing, with room for `rows` before `submit` waits.
+pub(crate) fn flow(rows: usize) -> BatchFlow {
+    let driver = driver_fn("nothing", async |_: Batch| Ok::<_, WriteError>(()));
+    let flow = BatchFlow::builder(driver)
+        .flush_size(1_000)
+        .flush_interval(Duration::from_millis(100))
+        .buffer_size(rows)
+        .buffer_bytes(rows * 1_024);
+    flow.build().expect("the flow is sound")
+}
