@@ -1,7 +1,9 @@
 //! The batch that is being written.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
+
+use hashbrown::HashSet;
 
 use crate::batch::Batch;
 use crate::driver::{Capabilities, ErrorClass, Report, Verdict, WriteError};
@@ -60,7 +62,8 @@ impl Front {
         let most = size.min(limits.max_rows().unwrap_or(size)).min(parameters).max(1);
         let mut bytes_left = limits.max_bytes().unwrap_or(usize::MAX);
         let keyed = schema.strategy() != ConflictStrategy::Fail;
-        let (mut distinct, mut seen) = (keyed, HashSet::new());
+        let (mut distinct, mut seen) =
+            (keyed, HashSet::with_capacity(if keyed { rows.len().min(most) } else { 0 }));
         let mut fits = |Row { request, .. }: &Row| {
             let same_shape =
                 *request.schema() == schema && request.set_columns().eq(columns.iter().copied());
