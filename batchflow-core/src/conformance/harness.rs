@@ -66,6 +66,12 @@ pub trait Harness: Send + Sync {
         vec![Bool, Integer, Float64, Decimal, Text, Bytes, Timestamp, Date, Time, Uuid]
     }
 
+    /// Whether columns of the kind refuse values of other kinds. Left out: all do.
+    fn is_strict(&self, kind: ColumnKind) -> bool {
+        let _ = kind;
+        true
+    }
+
     /// How many digits of a second the database keeps, 9 at most. Left out: 6.
     fn second_digits(&self) -> u8 {
         6

@@ -43,7 +43,7 @@ pub async fn one_bad_row_among_a_thousand(harness: &dyn Harness) {
         harness.create(&table).await;
         let driver = Arc::new(Probe::new(harness.driver().await));
         let probe: Arc<dyn Driver> = driver.clone();
-        let mut run = Run::with(harness, table, probe, |flow| {
+        let run = Run::with(harness, table, probe, |flow| {
             flow.flush_size(1_000).concurrency(1).flush_interval(Duration::from_secs(60))
         });
         let bad = 613;
@@ -71,7 +71,7 @@ pub async fn a_bad_row_merged_with_a_good_one(harness: &dyn Harness) {
     for bad_first in [false, true] {
         let table = table();
         let schema = schema(&table, ConflictStrategy::Update);
-        let mut run = Run::new(harness, table, |flow| {
+        let run = Run::new(harness, table, |flow| {
             flow.flush_interval(Duration::from_secs(60)).concurrency(1)
         })
         .await;

@@ -13,16 +13,14 @@ use super::harness::{Harness, fresh};
 use super::history::Fate;
 use super::run::Run;
 
-const ROWS: i64 = 300;
+const ROWS: i64 = 200;
 
 /// Promise 3: rows of few keys, from several tasks, through a driver that fails a third of its
 /// attempts and refuses some rows: the history is clean for every seed, and no two attempts in
-/// flight share a key.
+/// flight share a key. Every second seed merges.
 pub async fn order_per_key(harness: &dyn Harness, seeds: impl IntoIterator<Item = u64>) {
     for seed in seeds {
-        for merging in [true, false] {
-            one_seed(harness, seed, merging).await;
-        }
+        one_seed(harness, seed, seed % 2 == 0).await;
     }
 }
 
@@ -57,7 +55,7 @@ async fn one_seed(harness: &dyn Harness, seed: u64, merging: bool) {
             .flush_size(8)
             .buffer_size(64)
             .concurrency(4)
-            .timeout(Duration::from_millis(50))
+            .timeout(Duration::from_millis(20))
             .flush_interval(Duration::from_millis(2))
             .retry(RetryPolicy::default().seed(seed).first_delay(Duration::from_millis(1)))
     });

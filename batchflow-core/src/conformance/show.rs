@@ -35,6 +35,12 @@ pub(super) fn show_row(row: &[Value]) -> String {
     cells.join(", ")
 }
 
+/// Rows, one a line.
+pub(super) fn show_rows(rows: &[Vec<Value>]) -> String {
+    let rows: Vec<String> = rows.iter().map(|row| format!("\n  {}", show_row(row))).collect();
+    rows.concat()
+}
+
 /// The value itself.
 pub(super) fn show(value: &Value) -> String {
     match value {

@@ -104,7 +104,8 @@ pub async fn types_at_their_limits(harness: &dyn Harness) {
             .unique(["id"]);
         let schema = Schema::new(table.name(), ConflictStrategy::Replace, ["id", "value"]).unwrap();
         let mut run = Run::new(harness, table, |flow| flow.flush_size(100)).await;
-        let (good, bad) = (kept(kind, digits), refused(kind));
+        let good = kept(kind, digits);
+        let bad = if harness.is_strict(kind) { refused(kind) } else { Vec::new() };
         let rows = good.iter().map(|value| (value, true)).chain(bad.iter().map(|v| (v, false)));
         let mut entries = Vec::new();
         for (id, (value, fits)) in (0_i64..).zip(rows) {

@@ -48,6 +48,14 @@ impl Capabilities {
         self
     }
 
+    /// [`Driver::settle`](crate::Driver::settle) is not to be asked after all; for a driver around
+    /// another.
+    #[must_use]
+    pub const fn without_settle(mut self) -> Self {
+        self.settle = false;
+        self
+    }
+
     /// [`Driver::preview`](crate::Driver::preview) shows what would be sent.
     #[must_use]
     pub const fn with_preview(mut self) -> Self {

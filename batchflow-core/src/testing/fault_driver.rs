@@ -77,7 +77,8 @@ impl<D: Driver> FaultDriver<D> {
     }
 
     /// Declares that the driver settles: every attempt records a token, and
-    /// [`settle`](Driver::settle) answers truthfully. A driver that settles by itself is not asked.
+    /// [`settle`](Driver::settle) answers truthfully. Left out, it does not settle, even if the
+    /// driver within does: that one knows nothing of the faults.
     #[must_use]
     pub fn settling(mut self) -> Self {
         self.settles = true;
@@ -347,7 +348,7 @@ impl<D: Driver> Driver for FaultDriver<D> {
 
     fn capabilities(&self) -> Capabilities {
         let inner = self.inner.capabilities();
-        if self.settles { inner.with_settle() } else { inner }
+        if self.settles { inner.with_settle() } else { inner.without_settle() }
     }
 
     async fn write(&self, batch: Batch, attempt: &Attempt) -> Result<Report, WriteError> {
@@ -361,18 +362,13 @@ impl<D: Driver> Driver for FaultDriver<D> {
     }
 
     async fn settle(&self, token: &CommitToken) -> Result<Settled, WriteError> {
-        let own = {
-            let mut shared = lock(&self.shared);
-            if let Some(error) = shared.settle_script.pop_front() {
-                return Err(error.at(Stage::Settle));
-            }
-            let commit = token.downcast_ref::<Commit>();
-            commit.map(|Commit(id)| shared.commits.get(id).copied().unwrap_or(Settled::Unknown))
-        };
-        match own {
-            Some(settled) => Ok(settled),
-            None => self.inner.settle(token).await,
+        let mut shared = lock(&self.shared);
+        if let Some(error) = shared.settle_script.pop_front() {
+            return Err(error.at(Stage::Settle));
         }
+        let commit = token.downcast_ref::<Commit>();
+        let settled = commit.and_then(|Commit(id)| shared.commits.get(id).copied());
+        Ok(settled.unwrap_or(Settled::Unknown))
     }
 
     async fn preview(&self, batch: &Batch, values: ShowValues) -> Result<Preview, WriteError> {

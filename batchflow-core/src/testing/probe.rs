@@ -36,8 +36,8 @@ pub struct Probe<D> {
 struct Seen {
     rows: usize,
     bytes: usize,
+    in_flight: usize,
     attempts: usize,
-    total_attempts: usize,
     most_rows: usize,
     most_bytes: usize,
     most_attempts: usize,
@@ -64,7 +64,7 @@ impl<D: Driver> Probe<D> {
 
     /// How many attempts there were.
     pub fn attempts(&self) -> usize {
-        self.seen().total_attempts
+        self.seen().attempts
     }
 
     /// The most attempts that were in flight at one time.
@@ -114,11 +114,11 @@ impl<D: Driver> Probe<D> {
         let (rows, bytes) = (batch.len(), batch.size_bytes());
         seen.rows += rows;
         seen.bytes += bytes;
+        seen.in_flight += 1;
         seen.attempts += 1;
-        seen.total_attempts += 1;
         seen.most_rows = seen.most_rows.max(seen.rows);
         seen.most_bytes = seen.most_bytes.max(seen.bytes);
-        seen.most_attempts = seen.most_attempts.max(seen.attempts);
+        seen.most_attempts = seen.most_attempts.max(seen.in_flight);
         InFlight { rows, bytes, held, seen: Arc::clone(&self.seen) }
     }
 }
@@ -179,7 +179,7 @@ impl Drop for InFlight {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.rows -= self.rows;
         seen.bytes -= self.bytes;
-        seen.attempts -= 1;
+        seen.in_flight -= 1;
         for key in &self.held {
             seen.keys.remove(key);
         }
