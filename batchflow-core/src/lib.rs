@@ -43,7 +43,7 @@ pub use flow::{
 };
 pub use metrics::Metrics;
 pub use outcome::{Outcome, RowError};
-pub use request::{FromValue, IntoRow, Request, RequestError};
+pub use request::{FromValue, IntoRow, Request, RequestError, RowSlots};
 pub use schema::{ConflictStrategy, Merge, Schema, SchemaBuilder, SchemaError, TableName};
 pub use temporal::{Date, Time, Timestamp};
 pub use value::{Value, ValueKind, ValueRef};

@@ -203,10 +203,14 @@ impl Value {
             Self::Text(v) => v.capacity(),
             Self::Bytes(v) => v.len(),
             Self::Decimal(v) | Self::Json(v) => v.len(),
-            Self::Array(v) => v.iter().map(|item| size_of::<Self>() + item.heap_bytes()).sum(),
+            Self::Array(v) => array_bytes(v),
             _ => 0,
         }
     }
+}
+
+fn array_bytes(items: &[Value]) -> usize {
+    items.iter().map(|item| size_of::<Value>() + item.heap_bytes()).sum()
 }
 
 impl ValueRef<'_> {

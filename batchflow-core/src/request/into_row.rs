@@ -5,26 +5,58 @@ use crate::value::Value;
 /// Values for the first columns of a row, in the schema's order: tuples of up to sixteen values,
 /// arrays and `Vec`s of [`Value`]s.
 pub trait IntoRow {
-    /// Appends the values; `None` leaves a column unset.
-    fn append_to(self, slots: &mut Vec<Option<Value>>);
+    /// Appends the values to a row.
+    fn append_to(self, row: &mut RowSlots);
+}
+
+/// The columns of a row while it is filled by position.
+#[derive(Debug)]
+pub struct RowSlots {
+    pub(super) values: Vec<Option<Value>>,
+    pub(super) heap_bytes: usize,
+}
+
+impl RowSlots {
+    pub(super) fn with_capacity(width: usize) -> Self {
+        Self { values: Vec::with_capacity(width), heap_bytes: 0 }
+    }
+
+    /// Sets the next column.
+    #[inline]
+    pub fn push(&mut self, value: impl Into<Value>) {
+        let value = value.into();
+        self.heap_bytes += value.heap_bytes();
+        self.values.push(Some(value));
+    }
+
+    /// Leaves the next column unset.
+    #[inline]
+    pub fn skip(&mut self) {
+        self.values.push(None);
+    }
 }
 
 impl IntoRow for Vec<Value> {
-    fn append_to(self, slots: &mut Vec<Option<Value>>) {
-        slots.extend(self.into_iter().map(Some));
+    fn append_to(self, row: &mut RowSlots) {
+        self.into_iter().for_each(|value| row.push(value));
     }
 }
 
 impl<const N: usize> IntoRow for [Value; N] {
-    fn append_to(self, slots: &mut Vec<Option<Value>>) {
-        slots.extend(self.into_iter().map(Some));
+    fn append_to(self, row: &mut RowSlots) {
+        self.into_iter().for_each(|value| row.push(value));
     }
 }
 
 /// With `None` for columns that stay unset.
 impl IntoRow for Vec<Option<Value>> {
-    fn append_to(self, slots: &mut Vec<Option<Value>>) {
-        slots.extend(self);
+    fn append_to(self, row: &mut RowSlots) {
+        for value in self {
+            match value {
+                Some(value) => row.push(value),
+                None => row.skip(),
+            }
+        }
     }
 }
 
@@ -33,9 +65,9 @@ macro_rules! tuples {
         impl<$($name: Into<Value>),+> IntoRow for ($($name,)+) {
             #[inline]
             #[allow(non_snake_case)]
-            fn append_to(self, slots: &mut Vec<Option<Value>>) {
+            fn append_to(self, row: &mut RowSlots) {
                 let ($($name,)+) = self;
-                $(slots.push(Some($name.into()));)+
+                $(row.push($name);)+
             }
         }
     };

@@ -10,7 +10,7 @@ use std::fmt;
 
 pub use error::RequestError;
 pub use from_value::FromValue;
-pub use into_row::IntoRow;
+pub use into_row::{IntoRow, RowSlots};
 
 use crate::schema::{ConflictStrategy, Schema};
 use crate::value::Value;
@@ -53,15 +53,11 @@ const ROW_BYTES: usize = 96;
 impl Request {
     /// An empty row of `schema`: every column unset.
     pub fn new(schema: &Schema) -> Self {
-        Self::from_slots(schema, vec![None; schema.width()])
-    }
-
-    fn from_slots(schema: &Schema, values: Vec<Option<Value>>) -> Self {
         Self {
             schema: schema.clone(),
-            heap_bytes: values.iter().flatten().map(Value::heap_bytes).sum(),
-            values: values.into_boxed_slice(),
+            values: vec![None; schema.width()].into_boxed_slice(),
             error: None,
+            heap_bytes: 0,
             next: 0,
         }
     }
@@ -232,17 +228,21 @@ impl Schema {
     #[inline]
     pub fn row(&self, values: impl IntoRow) -> Result<Request, RequestError> {
         let width = self.width();
-        let mut slots = Vec::with_capacity(width);
-        values.append_to(&mut slots);
-        if slots.len() > width {
+        let mut row = RowSlots::with_capacity(width);
+        values.append_to(&mut row);
+        let RowSlots { mut values, heap_bytes } = row;
+        if values.len() > width {
             return Err(RequestError::TooManyValues {
                 table: self.table().to_string(),
-                values: slots.len(),
+                values: values.len(),
                 columns: width,
             });
         }
-        slots.resize(width, None);
-        Ok(Request::from_slots(self, slots))
+        if values.len() < width {
+            values.resize(width, None);
+        }
+        let values = values.into_boxed_slice();
+        Ok(Request { schema: self.clone(), values, error: None, heap_bytes, next: 0 })
     }
 }
 
