@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use batchflow_core::{Batch, Date, ErrorKind, Schema, Stage, Value, ValueRef, WriteError};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef as Sql};
@@ -11,18 +12,39 @@ use crate::table::{Affinity, Collation, Column};
 /// The most rows that one error names.
 pub(crate) const MAX_BLAME: usize = 64;
 
-/// Checks every value of a batch against its column, before anything is written.
-///
-/// The error names the rows at fault and the column of the first.
-pub(crate) fn check(batch: &Batch, columns: &[Column]) -> Result<(), WriteError> {
+/// Checks the values of these rows against their columns, just before they are bound: then the
+/// rows are in the processor's cache when they are.
+#[inline]
+pub(crate) fn check(
+    batch: &Batch,
+    columns: &[Column],
+    rows: Range<usize>,
+) -> Result<(), WriteError> {
+    for row in rows {
+        if fault(batch, columns, row).is_some() {
+            return Err(faults(batch, columns));
+        }
+    }
+    Ok(())
+}
+
+/// The position and the fault of a row's first value that does not fit its column.
+#[inline]
+fn fault(batch: &Batch, columns: &[Column], row: usize) -> Option<(usize, &'static str)> {
+    let request = batch.request(row)?;
+    batch.columns().iter().find_map(|&position| {
+        let why = refuse(request.value(position)?.as_ref(), &columns[position])?;
+        Some((position, why))
+    })
+}
+
+/// The error that names the batch's rows at fault, and the column of the first.
+#[cold]
+fn faults(batch: &Batch, columns: &[Column]) -> WriteError {
     let mut blame = Vec::new();
     let mut first = None;
-    for (row, request) in batch.requests().enumerate() {
-        let fault = batch.columns().iter().find_map(|&position| {
-            let why = refuse(request.value(position)?.as_ref(), &columns[position])?;
-            Some((position, why))
-        });
-        if let Some(fault) = fault {
+    for row in 0..batch.len() {
+        if let Some(fault) = fault(batch, columns, row) {
             first.get_or_insert(fault);
             blame.push(row);
             if blame.len() == MAX_BLAME {
@@ -31,8 +53,8 @@ pub(crate) fn check(batch: &Batch, columns: &[Column]) -> Result<(), WriteError>
         }
     }
     match first {
-        None => Ok(()),
-        Some((position, why)) => Err(data_error(batch.schema(), position, why).with_blame(blame)),
+        Some((position, why)) => data_error(batch.schema(), position, why).with_blame(blame),
+        None => WriteError::new(ErrorKind::Internal).at(Stage::Encode),
     }
 }
 

@@ -27,7 +27,6 @@ pub(crate) fn write(
         run_plain(connection, "BEGIN IMMEDIATE")
             .map_err(|error| refused(&error, Stage::Write, fate))?;
         let plan = plans.get(connection, batch)?;
-        check(batch, &plan.table.columns)?;
         apply(connection, plan, batch, fate)
     };
     let applied = run();
@@ -77,7 +76,9 @@ fn apply(
             if fate.is_stopped() {
                 return Err(fate.stopped());
             }
-            match execute(&mut statement, plan, batch, first..first + cut.rows_each) {
+            let rows = first..first + cut.rows_each;
+            check(batch, &plan.table.columns, rows.clone())?;
+            match execute(&mut statement, plan, batch, rows) {
                 Ok(rows) => changed += rows,
                 Err(error) => {
                     drop(statement);
