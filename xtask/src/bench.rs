@@ -3,20 +3,24 @@
 use std::path::{Path, PathBuf};
 
 use lexopt::prelude::*;
+use serde_json::Value as Json;
 
 use crate::steps::Steps;
+use crate::workspace::Workspace;
 use crate::{Error, cargo};
 
-/// What can be benchmarked: its name here, its crate, its bench target.
-const BENCHES: [(&str, &str, &str); 2] =
-    [("core", "batchflow-core", "core"), ("sqlite", "batchflow-sqlite", "upsert")];
+/// What can be benchmarked: its name here, its crate, its bench targets.
+const BENCHES: [(&str, &str, &[&str]); 2] = [
+    ("core", "batchflow-core", &["core", "allocations"]),
+    ("sqlite", "batchflow-sqlite", &["upsert"]),
+];
 
 pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<(), Error> {
     let mut which = None;
     let mut json = None;
     while let Some(argument) = arguments.next()? {
         match argument {
-            Long("json") => json = Some(absolute(Path::new(&arguments.value()?))?),
+            Long("json") => json = Some(PathBuf::from(arguments.value()?)),
             Value(name) if which.is_none() => which = Some(name.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -25,24 +29,31 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<(), Error> {
     let Some(which) = which else {
         return Err(format!("which benchmark? cargo xtask bench {}", names()).into());
     };
-    let Some((_, package, bench)) = BENCHES.iter().find(|(name, ..)| *name == which) else {
+    let Some((_, package, targets)) = BENCHES.iter().find(|(name, ..)| *name == which) else {
         return Err(format!("there is no benchmark {which:?}, only {}", names()).into());
     };
-    let mut command = cargo::command("bench");
-    command.args(["--package", package, "--all-features", "--bench", bench, "--"]);
-    if let Some(json) = json {
-        command.arg("--json").arg(json);
+    if let Some(path) = &json {
+        // Found out before the minutes of measuring, not after.
+        write(path, &[])?;
     }
-    Steps::new().command(&format!("benchmark {which}"), &mut command)
+    let workspace = Workspace::load()?;
+    let mut steps = Steps::new();
+    let mut figures = Vec::new();
+    for target in *targets {
+        // Cargo runs a benchmark in its crate's folder: the path must not depend on ours.
+        let own = workspace.target(&format!("bench-{package}-{target}.json"));
+        let mut command = cargo::command("bench");
+        command.args(["--package", package, "--all-features", "--bench", target, "--", "--json"]);
+        command.arg(&own);
+        steps.command(&format!("benchmark {package}, {target}"), &mut command)?;
+        let written: Vec<Json> = serde_json::from_str(&std::fs::read_to_string(own)?)?;
+        figures.extend(written);
+    }
+    json.map_or(Ok(()), |path| write(&path, &figures))
 }
 
-/// Cargo runs a benchmark in its crate's folder; the file is named from ours.
-fn absolute(path: &Path) -> Result<PathBuf, Error> {
-    let path = std::path::absolute(path)?;
-    match path.parent() {
-        Some(folder) if !folder.is_dir() => {
-            Err(format!("there is no folder {}", folder.display()).into())
-        }
-        _ => Ok(path),
-    }
+fn write(path: &Path, figures: &[Json]) -> Result<(), Error> {
+    let lines: Vec<String> = figures.iter().map(|figure| format!("  {figure}")).collect();
+    let written = std::fs::write(path, format!("[\n{}\n]\n", lines.join(",\n")));
+    written.map_err(|error| format!("cannot write {}: {error}", path.display()).into())
 }
