@@ -1,5 +1,7 @@
 //! The faults that a `FaultDriver` makes are the faults that it says.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

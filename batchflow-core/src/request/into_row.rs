@@ -38,13 +38,17 @@ impl RowSlots {
 
 impl IntoRow for Vec<Value> {
     fn append_to(self, row: &mut RowSlots) {
-        self.into_iter().for_each(|value| row.push(value));
+        for value in self {
+            row.push(value);
+        }
     }
 }
 
 impl<const N: usize> IntoRow for [Value; N] {
     fn append_to(self, row: &mut RowSlots) {
-        self.into_iter().for_each(|value| row.push(value));
+        for value in self {
+            row.push(value);
+        }
     }
 }
 
