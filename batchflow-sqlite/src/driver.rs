@@ -91,7 +91,8 @@ impl SqliteDriver {
         let sql = sql.to_owned();
         let run = move |writer: &mut Writer| {
             let done = writer.connection.execute_batch(&sql);
-            done.map_err(|error| translate(&error, Stage::Write))
+            // A `PRAGMA busy_timeout` takes the place of the driver's own handler.
+            done.and_then(|()| writer.watch()).map_err(|error| translate(&error, Stage::Write))
         };
         self.call(run).await?
     }

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use batchflow_core::{Batch, ErrorKind, Report, Stage, WriteError};
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::sync::oneshot;
 
 use crate::config::SqliteConfig;
 use crate::error::translate;
@@ -18,6 +19,9 @@ use crate::transaction::{roll_back, write};
 
 /// Messages that wait for the writer before a sender waits for room.
 const QUEUE: usize = 16;
+
+/// How long the writer stays awake for the next message.
+const ALERT: Duration = Duration::from_micros(50);
 
 /// Where the connection came from.
 #[derive(Debug)]
@@ -84,7 +88,7 @@ pub(crate) fn start(source: Source) -> Result<Handle, WriteError> {
         match Writer::new(source) {
             Ok(mut writer) => {
                 let _ = opening.send(Ok(()));
-                while let Some(message) = inbox.blocking_recv() {
+                while let Some(message) = next(&mut inbox) {
                     writer.handle(message);
                 }
             }
@@ -100,6 +104,22 @@ pub(crate) fn start(source: Source) -> Result<Handle, WriteError> {
             .at(Stage::Connect)
             .with_message("the writer thread cannot be started")
             .with_server_message(error.to_string())),
+    }
+}
+
+/// The next message; `None` once the last sender is gone.
+///
+/// Waking a sleeping thread takes longer than writing a row, and the next batch mostly comes soon
+/// after the last: the thread looks for it a moment longer, giving way to others, before it sleeps.
+fn next(inbox: &mut mpsc::Receiver<Message>) -> Option<Message> {
+    let started = Instant::now();
+    loop {
+        match inbox.try_recv() {
+            Ok(message) => return Some(message),
+            Err(TryRecvError::Disconnected) => return None,
+            Err(TryRecvError::Empty) if started.elapsed() < ALERT => std::thread::yield_now(),
+            Err(TryRecvError::Empty) => return inbox.blocking_recv(),
+        }
     }
 }
 
@@ -125,8 +145,12 @@ impl Writer {
 
     fn set_up(&mut self, statement_cache: usize) -> Result<(), WriteError> {
         self.connection.set_prepared_statement_cache_capacity(statement_cache.max(4));
-        let installed = self.guard.install(&mut self.connection);
-        installed.map_err(|error| translate(&error, Stage::Connect))
+        self.watch().map_err(|error| translate(&error, Stage::Connect))
+    }
+
+    /// Has SQLite ask the guard while it waits and works.
+    pub(crate) fn watch(&mut self) -> rusqlite::Result<()> {
+        self.guard.install(&mut self.connection)
     }
 
     fn handle(&mut self, message: Message) {
