@@ -70,3 +70,24 @@ async fn a_flush_settles_all_that_was_submitted_before() {
     assert!(summary.all_written() && summary.stats.is_conserved());
     assert!(flow.submit(row(9)).await.unwrap_err().is_closed());
 }
+
+/// Values of two kinds in one key column: only the database could compare them.
+#[tokio::test(start_paused = true)]
+async fn promise_3_a_schema_that_core_cannot_compare_goes_one_batch_at_a_time() {
+    let log = Log::default();
+    let seen = Arc::clone(&log);
+    let driver = driver_fn("slow", move |batch: Batch| {
+        let seen = Arc::clone(&seen);
+        async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            seen.lock().unwrap().push(vec![batch.len() as i64]);
+            Ok::<_, WriteError>(())
+        }
+    });
+    let flow = BatchFlow::builder(driver).flush_size(2).build().unwrap();
+    flow.submit(logs().row((1_i64, "x")).unwrap()).await.unwrap();
+    flow.submit_all(["1", "2", "1"].map(|id| logs().row((id, "x")).unwrap())).await.unwrap();
+    let start = tokio::time::Instant::now();
+    assert_eq!(flow.flush().await.unwrap().written, 4);
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+}

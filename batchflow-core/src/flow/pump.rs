@@ -83,7 +83,7 @@ impl Pump {
         let may_start = || self.shared.slots.available() > 0;
         let lane_aged = || {
             let lanes = self.stations.iter().flatten().filter_map(Station::lane);
-            lanes.filter_map(Lane::oldest).any(aged)
+            lanes.filter_map(Lane::oldest_startable).any(aged)
         };
         if look.urgent
             || look.since.is_some_and(aged)

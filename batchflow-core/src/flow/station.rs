@@ -161,7 +161,7 @@ impl Station {
     /// When this station next needs the pump, were a batch free to start.
     pub(super) fn next_turn(&self, interval: Duration) -> Option<Instant> {
         match &self.table {
-            Table::Open(lane) => lane.oldest().map(|since| since + interval),
+            Table::Open(lane) => lane.oldest_startable().map(|since| since + interval),
             Table::Failed(until) if !self.rows.is_empty() => Some(*until),
             _ => None,
         }

@@ -351,6 +351,11 @@ impl Lane {
             .min()
     }
 
+    /// The time of the oldest row that a batch could start with now.
+    pub(super) fn oldest_startable(&self) -> Option<Instant> {
+        if self.serial.is_some() && self.flights > 0 { None } else { self.oldest() }
+    }
+
     /// The time and the submission number of the oldest row in a shape's line.
     fn oldest_of(&self, shape: usize) -> Option<(Instant, u64)> {
         let age = |row: &Row| (row.since, row.first_submission());
