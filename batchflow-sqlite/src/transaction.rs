@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use batchflow_core::{Batch, ErrorClass, Report, Stage, WriteError};
+use batchflow_core::{Batch, ErrorClass, ErrorKind, Report, Stage, WriteError};
 use rusqlite::Connection;
 
 use crate::encode::{MAX_BLAME, check};
@@ -130,7 +130,9 @@ fn find_culprits(
 }
 
 fn refused(error: &rusqlite::Error, stage: Stage, fate: &Fate) -> WriteError {
-    if is_interrupt(error) { fate.stopped() } else { translate(error, stage) }
+    let translated = translate(error, stage);
+    let waited = translated.kind() == ErrorKind::LockTimeout && fate.is_stopped();
+    if waited || is_interrupt(error) { fate.stopped() } else { translated }
 }
 
 fn run_plain(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
