@@ -60,8 +60,9 @@ impl Flight {
         let mut settled = Vec::with_capacity(self.rows.len());
         let mut replies = Vec::new();
         for row in self.rows.drain(..) {
-            let others = row.others.into_iter().map(|held| (held, Outcome::Superseded));
-            for (held, outcome) in others.chain([(row.deciding, Outcome::Written)]) {
+            let (deciding, others) = row.into_parts();
+            let others = others.map(|held| (held, Outcome::Superseded));
+            for (held, outcome) in others.chain([(deciding, Outcome::Written)]) {
                 let end = match outcome {
                     Outcome::Written => End::Written,
                     Outcome::Superseded => End::Superseded,
@@ -89,18 +90,17 @@ impl Flight {
             if row.deciding.request.is_none() && error.is_some() {
                 row.deciding.request = self.batch.request(at).cloned();
             }
-            let merged = !row.others.is_empty();
+            let merged = row.is_merged();
+            let (deciding, others) = row.into_parts();
             match verdict {
                 Verdict::Rejected(error) if merged && is_of_a_row(&error) => {
-                    let mut parts: Vec<Held> = row.others;
-                    parts.push(row.deciding);
+                    let mut parts: Vec<Held> = others.chain([deciding]).collect();
                     parts.sort_by_key(|held| held.submission);
                     self.singles.extend(parts);
                 }
                 verdict => {
-                    let others = row.others.into_iter();
                     ended.extend(others.map(|held| self.end(held, &verdict, true)));
-                    ended.push(self.end(row.deciding, &verdict, false));
+                    ended.push(self.end(deciding, &verdict, false));
                 }
             }
         }
@@ -169,8 +169,9 @@ impl Drop for Flight {
             if row.deciding.request.is_none() {
                 row.deciding.request = self.batch.request(at).cloned();
             }
-            ended.extend(row.others.into_iter().map(|held| self.end(held, &unknown, true)));
-            ended.push(self.end(row.deciding, &unknown, false));
+            let (deciding, others) = row.into_parts();
+            ended.extend(others.map(|held| self.end(held, &unknown, true)));
+            ended.push(self.end(deciding, &unknown, false));
         }
         ended.extend(self.current.take().map(|held| self.end(held, &unknown, false)));
         let unsent = Verdict::NotApplied(error);

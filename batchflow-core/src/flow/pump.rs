@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::flight::Flight;
-use super::lane::{Due, Held, Lane, Sent};
+use super::lane::{Due, FlightNumber, Held, KeyHash, Lane, Sent};
 use super::queue::{End, Entry, From, Look, Phase};
 use super::shared::{Ended, Shared, after};
 use super::station::{Rules, Station, Table, limits};
@@ -42,8 +42,8 @@ pub(super) struct Pump {
 /// A batch whose rows are settled.
 pub(super) struct Landed {
     slot: u32,
-    flight: u64,
-    hashes: Vec<u64>,
+    flight: FlightNumber,
+    hashes: Vec<KeyHash>,
     table_changed: bool,
 }
 
@@ -194,7 +194,7 @@ impl Pump {
                 // Every row of the shape waits for a key in flight.
                 continue;
             };
-            let rows = formed.rows.iter().map(|row| 1 + row.others.len()).sum();
+            let rows = formed.rows.iter().map(Sent::len).sum();
             station.flights.push((formed.flight, formed.since, now));
             self.shared.queue.launch(rows);
             let attempt =

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lane::{BatchLimits, Held, Lane};
+use super::lane::{BatchLimits, FlightNumber, Held, Lane};
 use crate::coalesce::Coalescer;
 use crate::driver::{Capabilities, Driver, ErrorClass, ErrorKind, Stage, TableInfo, WriteError};
 use crate::executor::{Backoff, Slots};
@@ -30,7 +30,7 @@ pub(super) struct Station {
     pub(super) table: Table,
     /// Rows that wait for the table to be described.
     rows: Vec<(Held, Instant)>,
-    pub(super) flights: Vec<(u64, Instant, Instant)>,
+    pub(super) flights: Vec<(FlightNumber, Instant, Instant)>,
 }
 
 /// What is known of a station's table.

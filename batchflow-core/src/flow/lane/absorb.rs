@@ -1,6 +1,6 @@
 //! Merging a new row into one of its key that still waits.
 
-use super::{Held, Lane};
+use super::{Held, KeyHash, Lane, Merges};
 use crate::coalesce::{Coalescer, Key, Merged};
 use crate::flow::merge::Plan;
 use crate::request::Request;
@@ -15,19 +15,19 @@ impl Lane {
     /// Merges the row into a waiting one of its key; gives it back where that cannot be.
     pub(super) fn merge(
         &mut self,
-        hash: Option<u64>,
+        hash: Option<KeyHash>,
         mut held: Held,
         own_key: Option<Key>,
     ) -> Option<(Held, Option<Key>)> {
         let candidate = if self.coalescer.is_some() {
             own_key.as_ref().and_then(|key| self.merge_keys.get(key).copied())
         } else {
-            hash.and_then(|hash| self.claims.find(hash, |claim| claim.hash == hash))
+            hash.and_then(|hash| self.claims.find(hash.get(), |claim| claim.hash == hash))
                 .and_then(|claim| claim.newest)
         };
         let Some(at) = candidate.filter(|_| self.merging) else { return Some((held, own_key)) };
         let claim_newest = hash
-            .and_then(|hash| self.claims.find(hash, |claim| claim.hash == hash))
+            .and_then(|hash| self.claims.find(hash.get(), |claim| claim.hash == hash))
             .and_then(|claim| claim.newest);
         let (Some(row), Some(newer)) = (self.rows[at as usize].as_ref(), held.request.as_ref())
         else {
@@ -73,21 +73,26 @@ impl Lane {
     fn absorb(&mut self, at: u32, held: Held, plan: Plan, shape: Option<usize>) {
         let (in_line, turn) = (self.in_line(at), self.turn());
         let Some(row) = self.rows[at as usize].as_mut() else { return };
-        let (old_size, old_shape, was_tracked) = (row.size(), row.shape, row.tracked);
+        let (old_size, old_shape, was_tracked) = (row.size(), row.shape as usize, row.tracked);
         row.tracked |= held.reply.is_some();
-        match plan {
-            Plan::Keep | Plan::Separate => row.others.push(held),
+        let (combined, other) = match plan {
+            Plan::Keep | Plan::Separate => (None, held),
             Plan::Replace => {
-                row.combined = None;
-                row.others.push(std::mem::replace(&mut row.deciding, held));
+                row.merges.iter_mut().for_each(|merges| merges.combined = None);
+                (None, std::mem::replace(&mut row.deciding, held))
             }
-            Plan::Combine(request) => {
-                row.combined = Some(Box::new(request));
-                row.others.push(std::mem::replace(&mut row.deciding, held));
+            Plan::Combine(request) => (Some(request), std::mem::replace(&mut row.deciding, held)),
+        };
+        match &mut row.merges {
+            Some(merges) => {
+                merges.more.push(other);
+                merges.combined = combined.or(merges.combined.take());
             }
+            none => *none = Some(Box::new(Merges { combined, first: other, more: Vec::new() })),
         }
-        row.shape = shape.unwrap_or(old_shape);
-        let (size, tracked, hash, shape) = (row.size(), row.tracked, row.hash, row.shape);
+        let shape = shape.unwrap_or(old_shape);
+        row.shape = shape as u32;
+        let (size, tracked, hash) = (row.size(), row.tracked, row.hash);
         let moved = shape != old_shape;
         if moved {
             row.turn = turn;
@@ -108,9 +113,9 @@ impl Lane {
             return;
         }
         if let Some(claim) =
-            hash.and_then(|hash| self.claims.find_mut(hash, |claim| claim.hash == hash))
+            hash.and_then(|hash| self.claims.find_mut(hash.get(), |claim| claim.hash == hash))
         {
-            claim.shape = shape;
+            claim.shape = shape as u32;
         }
         self.enter_line(at, true);
     }
@@ -118,7 +123,8 @@ impl Lane {
     /// Whether a waiting row stands in line rather than in its key's chain.
     fn in_line(&self, at: u32) -> bool {
         let hash = self.rows[at as usize].as_ref().and_then(|row| row.hash);
-        let claim = hash.and_then(|hash| self.claims.find(hash, |claim| claim.hash == hash));
-        claim.is_none_or(|claim| !claim.chain.contains(&at))
+        let claim = hash.and_then(|hash| self.claims.find(hash.get(), |claim| claim.hash == hash));
+        let chain = claim.and_then(|claim| claim.chain.as_ref());
+        chain.is_none_or(|chain| !chain.0.contains(&at))
     }
 }

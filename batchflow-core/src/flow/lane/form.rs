@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{BatchLimits, Formed, Held, Lane};
+use super::{BatchLimits, FlightNumber, Formed, Held, KeyHash, Lane};
 use crate::batch::Batch;
 use crate::request::Request;
 use crate::schema::ConflictStrategy;
@@ -10,7 +10,7 @@ use crate::schema::ConflictStrategy;
 impl Lane {
     /// Forms a batch of a shape that is due; `None` where every row of it must wait.
     pub(in crate::flow) fn form(&mut self, shape: usize, limits: &BatchLimits) -> Option<Formed> {
-        let flight = self.next_flight;
+        let flight = self.flight();
         let mut picked = if self.serial.is_some() {
             self.pick_serial(limits)
         } else {
@@ -29,7 +29,7 @@ impl Lane {
             let Some(row) = self.rows[at as usize].take() else { continue };
             self.free.push(at);
             self.waiting -= 1;
-            self.shapes[row.shape].members -= 1;
+            self.shapes[row.shape as usize].members -= 1;
             since = Some(since.map_or(row.since, |oldest| oldest.min(row.since)));
             let Some((request, sent)) = row.send() else { continue };
             requests.push(request);
@@ -38,7 +38,6 @@ impl Lane {
         if self.coalescer.is_some() {
             self.merge_keys.retain(|_, at| self.rows[*at as usize].is_some());
         }
-        self.next_flight += 1;
         self.flights += 1;
         Some(Formed {
             batch: Batch::assemble(self.schema.clone(), columns, requests, distinct),
@@ -46,6 +45,12 @@ impl Lane {
             since: since?,
             flight,
         })
+    }
+
+    /// A number that no batch in flight has.
+    fn flight(&mut self) -> FlightNumber {
+        self.next_flight = self.next_flight.wrapping_add(1);
+        FlightNumber::new(self.next_flight).unwrap_or(FlightNumber::MIN)
     }
 
     fn request(&self, at: u32) -> Option<&Request> {
@@ -62,7 +67,7 @@ impl Lane {
         }
     }
 
-    fn pick(&mut self, shape: usize, flight: u64, limits: &BatchLimits) -> Vec<u32> {
+    fn pick(&mut self, shape: usize, flight: FlightNumber, limits: &BatchLimits) -> Vec<u32> {
         let expected = self.shapes[shape].rows.min(limits.rows);
         let mut picked = Vec::with_capacity(expected);
         let mut room = Room::new(limits);
@@ -82,12 +87,12 @@ impl Lane {
             line.tracked -= usize::from(tracked);
             let rows = &self.rows;
             let claim =
-                hash.and_then(|hash| self.claims.find_mut(hash, |claim| claim.hash == hash));
+                hash.and_then(|hash| self.claims.find_mut(hash.get(), |claim| claim.hash == hash));
             if let Some(claim) = claim {
                 claim.ready -= 1;
                 let held = claim.flight.is_some_and(|other| !(fails && other == flight));
                 if held {
-                    let chain = &mut claim.chain;
+                    let chain = claim.chain();
                     let place = chain.partition_point(|&at| {
                         let row = rows[at as usize].as_ref();
                         row.is_some_and(|row| row.deciding.submission < submission)
@@ -113,7 +118,7 @@ impl Lane {
         let mut shape = None;
         while let Some(&at) = line.front() {
             if let Some(row) = self.rows[at as usize].as_ref() {
-                let parameters = self.shapes[row.shape].columns.count();
+                let parameters = self.shapes[row.shape as usize].columns.count();
                 let fits = *shape.get_or_insert(row.shape) == row.shape;
                 if !fits || !room.take(row.size(), parameters) {
                     break;
@@ -126,12 +131,13 @@ impl Lane {
     }
 
     /// A batch has landed: its keys are free, and the next rows of each may line up.
-    pub(in crate::flow) fn land(&mut self, flight: u64, hashes: &[u64]) {
+    pub(in crate::flow) fn land(&mut self, flight: FlightNumber, hashes: &[KeyHash]) {
         self.flights -= 1;
         let mut released: Vec<u32> = Vec::new();
         let fails = self.schema.strategy() == ConflictStrategy::Fail;
         for &hash in hashes {
-            let Ok(mut entry) = self.claims.find_entry(hash, |claim| claim.hash == hash) else {
+            let Ok(mut entry) = self.claims.find_entry(hash.get(), |claim| claim.hash == hash)
+            else {
                 continue;
             };
             let claim = entry.get_mut();
@@ -139,10 +145,10 @@ impl Lane {
                 continue;
             }
             claim.flight = None;
-            if claim.ready == 0 {
-                while let Some(&at) = claim.chain.front() {
+            if claim.ready == 0 && claim.has_chain() {
+                while let Some(&at) = claim.chain().front() {
                     let Some(row) = &self.rows[at as usize] else {
-                        claim.chain.pop_front();
+                        claim.chain().pop_front();
                         continue;
                     };
                     let follows = fails && claim.shape == row.shape;
@@ -152,10 +158,10 @@ impl Lane {
                     claim.ready += 1;
                     claim.shape = row.shape;
                     released.push(at);
-                    claim.chain.pop_front();
+                    claim.chain().pop_front();
                 }
             }
-            if claim.ready == 0 && claim.chain.is_empty() {
+            if claim.ready == 0 && !claim.has_chain() {
                 entry.remove();
             }
         }
@@ -179,8 +185,12 @@ impl Lane {
     /// Takes every waiting row out, in submission order: the flow stops.
     pub(in crate::flow) fn sweep(&mut self) -> Vec<Held> {
         let rows = std::mem::take(&mut self.rows).into_iter().flatten();
-        let mut held: Vec<Held> =
-            rows.flat_map(|row| row.others.into_iter().chain([row.deciding])).collect();
+        let mut held: Vec<Held> = rows
+            .flat_map(|row| {
+                let others = row.merges.into_iter().flat_map(|merges| merges.into_others());
+                others.chain([row.deciding])
+            })
+            .collect();
         held.sort_by_key(|held| held.submission);
         self.free.clear();
         self.shapes.clear();

@@ -6,6 +6,7 @@
 //! batch at a time, in submission order.
 
 use std::collections::VecDeque;
+use std::num::{NonZeroU32, NonZeroU64};
 
 mod absorb;
 mod form;
@@ -31,35 +32,48 @@ pub(super) struct Held {
     pub(super) bytes: usize,
 }
 
-/// A waiting row and those merged into it.
+/// A waiting row and those merged into it. There may be as many as the buffer holds: small
+/// matters.
 struct Row {
     /// The row that decides what is written.
     deciding: Held,
-    /// What is written, where it is neither of the rows it was made of.
-    combined: Option<Box<Request>>,
-    /// The others, superseded once this row is written.
-    others: Vec<Held>,
-    hash: Option<u64>,
+    merges: Option<Box<Merges>>,
+    hash: Option<KeyHash>,
     since: Instant,
-    shape: usize,
+    shape: u32,
     /// Changes when the row changes its shape, so that its old place in line is void.
     turn: u32,
     tracked: bool,
 }
 
+/// What was merged into a row.
+pub(super) struct Merges {
+    /// What is written, where it is neither of the rows it was made of.
+    combined: Option<Request>,
+    /// The others, superseded once the row is written.
+    first: Held,
+    more: Vec<Held>,
+}
+
 /// A row in flight: what its verdict settles.
 pub(super) struct Sent {
     pub(super) deciding: Held,
-    pub(super) others: Vec<Held>,
-    hash: Option<u64>,
+    merges: Option<Box<Merges>>,
+    hash: Option<KeyHash>,
 }
+
+/// The hash of a key. Rows of one key have one; two keys with one hash only wait for each other.
+pub(super) type KeyHash = NonZeroU64;
+
+/// A batch in flight, by its number in its lane.
+pub(super) type FlightNumber = NonZeroU32;
 
 /// A batch about to fly.
 pub(super) struct Formed {
     pub(super) batch: Batch,
     pub(super) rows: Vec<Sent>,
     pub(super) since: Instant,
-    pub(super) flight: u64,
+    pub(super) flight: FlightNumber,
 }
 
 /// The most that a batch may hold.
@@ -83,15 +97,28 @@ pub(super) struct Due {
 }
 
 struct Claim {
-    hash: u64,
-    flight: Option<u64>,
+    hash: KeyHash,
+    flight: Option<FlightNumber>,
     /// Waiting rows of this key that stand in line, all of one shape.
     ready: u32,
-    shape: usize,
+    shape: u32,
     /// The newest waiting row of this key.
     newest: Option<u32>,
-    /// Rows that wait for their turn, in submission order.
-    chain: VecDeque<u32>,
+    chain: Option<Box<Chain>>,
+}
+
+/// Rows of one key that wait for their turn, in submission order.
+#[derive(Default)]
+struct Chain(VecDeque<u32>);
+
+impl Claim {
+    fn chain(&mut self) -> &mut VecDeque<u32> {
+        &mut self.chain.get_or_insert_default().0
+    }
+
+    fn has_chain(&self) -> bool {
+        self.chain.as_ref().is_some_and(|chain| !chain.0.is_empty())
+    }
 }
 
 /// Rows that set the same columns, in the order they may go.
@@ -109,10 +136,19 @@ struct Shape {
 }
 
 /// Which columns a row sets, as bits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Columns {
     low: u64,
     high: Box<[u64]>,
+}
+
+impl PartialEq for Columns {
+    fn eq(&self, other: &Self) -> bool {
+        // Few schemas have more than 64 columns: the others need not compare two empty slices.
+        self.low == other.low
+            && self.high.len() == other.high.len()
+            && (self.high.is_empty() || self.high == other.high)
+    }
 }
 
 impl Columns {
@@ -150,7 +186,7 @@ pub(super) struct Lane {
     /// Submission order, where only the database can compare the keys.
     serial: Option<VecDeque<u32>>,
     flights: usize,
-    next_flight: u64,
+    next_flight: u32,
     /// Every place in a line has a number of its own, so that a void one is never taken for that
     /// of a row which has come to the same slot since.
     next_turn: u32,
@@ -197,7 +233,7 @@ impl Lane {
             return self.add_serial(held, since);
         }
         let hash = match key {
-            RowKey::Hash(hash) => Some(hash),
+            RowKey::Hash(hash) => Some(KeyHash::new(hash).unwrap_or(KeyHash::MIN)),
             RowKey::None | RowKey::Opaque => None,
         };
         let own_key = self.own_key(request);
@@ -209,17 +245,16 @@ impl Lane {
         self.line_up(at);
     }
 
-    fn insert(&mut self, held: Held, hash: Option<u64>, since: Instant) -> u32 {
+    fn insert(&mut self, held: Held, hash: Option<KeyHash>, since: Instant) -> u32 {
         let shape = held.request.as_ref().map_or(0, |request| self.shape(request));
         let turn = self.turn();
         let row = Row {
             tracked: held.reply.is_some(),
             deciding: held,
-            combined: None,
-            others: Vec::new(),
+            merges: None,
             hash,
             since,
-            shape,
+            shape: shape as u32,
             turn,
         };
         self.waiting += 1;
@@ -277,18 +312,18 @@ impl Lane {
         let fails = self.schema.strategy() == ConflictStrategy::Fail;
         let claim = self
             .claims
-            .entry(hash, |claim| claim.hash == hash, |claim| claim.hash)
+            .entry(hash.get(), |claim| claim.hash == hash, |claim| claim.hash.get())
             .or_insert_with(|| Claim {
                 hash,
                 flight: None,
                 ready: 0,
                 shape,
                 newest: None,
-                chain: VecDeque::new(),
+                chain: None,
             })
             .into_mut();
         claim.newest = Some(at);
-        let unchained = claim.chain.is_empty();
+        let unchained = !claim.has_chain();
         let first = claim.ready == 0 && claim.flight.is_none();
         let follows = fails && claim.ready > 0 && claim.shape == shape;
         if unchained && (first || follows) {
@@ -296,7 +331,7 @@ impl Lane {
             claim.shape = shape;
             self.enter_line(at, false);
         } else {
-            claim.chain.push_back(at);
+            claim.chain().push_back(at);
         }
     }
 
@@ -305,9 +340,9 @@ impl Lane {
         let Some(row) = &self.rows[at as usize] else { return };
         let disordered = front
             && self
-                .front(row.shape)
+                .front(row.shape as usize)
                 .is_some_and(|other| other.first_submission() < row.first_submission());
-        let shape = &mut self.shapes[row.shape];
+        let shape = &mut self.shapes[row.shape as usize];
         shape.rows += 1;
         shape.bytes += row.size();
         shape.tracked += usize::from(row.tracked);
@@ -377,7 +412,7 @@ impl Lane {
 
     fn in_place(&self, at: u32, turn: u32, shape: usize) -> Option<&Row> {
         let row = self.rows[at as usize].as_ref()?;
-        (row.turn == turn && row.shape == shape).then_some(row)
+        (row.turn == turn && row.shape as usize == shape).then_some(row)
     }
 
     /// The oldest of the shapes that are due, with its age. Asked when a batch may start, so that
@@ -413,7 +448,8 @@ impl Lane {
 impl Row {
     /// What is written for this row.
     fn request(&self) -> Option<&Request> {
-        self.combined.as_deref().or(self.deciding.request.as_ref())
+        let combined = self.merges.as_ref().and_then(|merges| merges.combined.as_ref());
+        combined.or(self.deciding.request.as_ref())
     }
 
     fn size(&self) -> usize {
@@ -421,23 +457,49 @@ impl Row {
     }
 
     fn first_submission(&self) -> u64 {
-        let others = self.others.iter().map(|held| held.submission);
-        others.chain([self.deciding.submission]).min().unwrap_or(self.deciding.submission)
+        let others = self.merges.iter().flat_map(|merges| merges.others());
+        others.map(|held| held.submission).fold(self.deciding.submission, u64::min)
     }
 
     /// The request to write, and what its verdict settles.
     fn send(self) -> Option<(Request, Sent)> {
-        let mut sent = Sent { deciding: self.deciding, others: self.others, hash: self.hash };
-        let request = match self.combined {
-            Some(combined) => *combined,
+        let mut sent = Sent { deciding: self.deciding, merges: self.merges, hash: self.hash };
+        let combined = sent.merges.as_mut().and_then(|merges| merges.combined.take());
+        let request = match combined {
+            Some(combined) => combined,
             None => sent.deciding.request.take()?,
         };
         Some((request, sent))
     }
 }
 
+impl Merges {
+    fn others(&self) -> impl Iterator<Item = &Held> {
+        std::iter::once(&self.first).chain(&self.more)
+    }
+
+    fn into_others(self) -> impl Iterator<Item = Held> {
+        std::iter::once(self.first).chain(self.more)
+    }
+}
+
 impl Sent {
-    pub(super) fn hash(&self) -> Option<u64> {
+    pub(super) fn hash(&self) -> Option<KeyHash> {
         self.hash
+    }
+
+    /// How many rows its verdict settles.
+    pub(super) fn len(&self) -> usize {
+        1 + self.merges.as_ref().map_or(0, |merges| merges.others().count())
+    }
+
+    pub(super) fn is_merged(&self) -> bool {
+        self.merges.is_some()
+    }
+
+    /// The deciding row and those that it stands for.
+    pub(super) fn into_parts(self) -> (Held, impl Iterator<Item = Held>) {
+        let others = self.merges.into_iter().flat_map(|merges| merges.into_others());
+        (self.deciding, others)
     }
 }
