@@ -116,7 +116,7 @@ impl Tool {
                 command
             }
         };
-        command.env(SCHEDULES.0, SCHEDULES.1).arg("--all-features");
+        command.env(SCHEDULES.0, SCHEDULES.1).args(["--profile=quick", "--all-features"]);
         for package in packages {
             command.args(["--package", package]);
         }

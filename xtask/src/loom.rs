@@ -27,6 +27,6 @@ fn tests(workspace: &Workspace) -> Command {
     tests
         .env("RUSTFLAGS", format!("{others} {FLAG}").trim_start())
         .env("CARGO_TARGET_DIR", workspace.target("loom"))
-        .args(["--package", "batchflow-core", "--lib", "loom_"]);
+        .args(["--package", "batchflow-core", "--lib", "--profile", "quick", "loom_"]);
     tests
 }
