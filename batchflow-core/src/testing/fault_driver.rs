@@ -54,6 +54,7 @@ type Rule = Box<dyn FnMut(&Batch, &Attempt) -> Fault + Send>;
 struct Shared {
     script: VecDeque<Fault>,
     settle_script: VecDeque<WriteError>,
+    describe_script: VecDeque<WriteError>,
     rule: Option<Rule>,
     refusals: Vec<Refusal>,
     too_large_above: Option<usize>,
@@ -95,6 +96,11 @@ impl<D: Driver> FaultDriver<D> {
         lock(&self.shared).settle_script.extend(errors);
     }
 
+    /// The next calls of [`describe`](Driver::describe) fail with these errors.
+    pub fn script_describe(&self, errors: impl IntoIterator<Item = WriteError>) {
+        lock(&self.shared).describe_script.extend(errors);
+    }
+
     /// Decides over every attempt that the script leaves.
     pub fn each(&self, rule: impl FnMut(&Batch, &Attempt) -> Fault + Send + 'static) {
         lock(&self.shared).rule = Some(Box::new(rule));
@@ -111,6 +117,7 @@ impl<D: Driver> FaultDriver<D> {
         let mut shared = lock(&self.shared);
         shared.script.clear();
         shared.settle_script.clear();
+        shared.describe_script.clear();
         shared.rule = None;
     }
 
@@ -172,6 +179,7 @@ impl<D: Driver> FaultDriver<D> {
         let mut fault = fault;
         while let Fault::Delay(delay, then) = fault {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(delay) => {}
                 () = attempt.cancelled() => return Err(ErrorKind::Cancelled.into()),
             }
@@ -190,6 +198,7 @@ impl<D: Driver> FaultDriver<D> {
                 return std::future::pending().await;
             }
             Fault::Wait(ref gate) => tokio::select! {
+                biased;
                 () = gate.passed() => {}
                 () = attempt.cancelled() => return Err(ErrorKind::Cancelled.into()),
             },
@@ -358,7 +367,11 @@ impl<D: Driver> Driver for FaultDriver<D> {
     }
 
     async fn describe(&self, schema: &Schema) -> Result<TableInfo, WriteError> {
-        self.inner.describe(schema).await
+        let scripted = lock(&self.shared).describe_script.pop_front();
+        match scripted {
+            Some(error) => Err(error.at(Stage::Describe)),
+            None => self.inner.describe(schema).await,
+        }
     }
 
     async fn settle(&self, token: &CommitToken) -> Result<Settled, WriteError> {
@@ -376,7 +389,7 @@ impl<D: Driver> Driver for FaultDriver<D> {
     }
 
     async fn close(&self) {
-        self.inner.close().await;
+        (*self.inner).close().await;
     }
 }
 
