@@ -48,7 +48,7 @@ impl Merger {
         match kept.schema().strategy() {
             ConflictStrategy::Fail => Plan::Separate,
             ConflictStrategy::Ignore => Plan::Keep,
-            ConflictStrategy::Replace => Plan::Replace,
+            ConflictStrategy::Replace => replace(kept, newer),
             ConflictStrategy::Update => self.update(kept, newer),
         }
     }
@@ -65,7 +65,7 @@ impl Merger {
         });
         // An insert of `kept` and an update by `newer` would leave nothing of `kept`.
         if overwrites {
-            return Plan::Replace;
+            return replace(kept, newer);
         }
         let mut combined = kept.clone();
         for column in 0..schema.width() {
@@ -110,6 +110,20 @@ impl Merger {
             Merge::Set | Merge::KeepExisting => None,
         }
     }
+}
+
+/// The newer row stands for both, but the key stays as the waiting one spells it: an update would
+/// not write it.
+fn replace(kept: &Request, newer: &Request) -> Plan {
+    let key = kept.schema().key();
+    if key.iter().all(|&column| kept.value(column) == newer.value(column)) {
+        return Plan::Replace;
+    }
+    let mut row = newer.clone();
+    for &column in key {
+        row.merge_value(column, kept.value(column).cloned());
+    }
+    Plan::Combine(row)
 }
 
 /// The sum of two integers of one kind. Floats are left to the database, because their sum
@@ -206,6 +220,19 @@ mod tests {
         columns[1] = column.with_required();
         let rows: [&[(&str, Value)]; 2] = [&[("peak", 1_i64.into())], &[("name", "a".into())]];
         assert!(matches!(plan(&schema, &TableInfo::new(columns), rows), Plan::Separate));
+    }
+
+    #[test]
+    fn promise_5_the_key_stays_as_the_older_row_spells_it() {
+        for strategy in [ConflictStrategy::Replace, ConflictStrategy::Update] {
+            let schema = Schema::new("t", strategy, ["id", "name"]).unwrap();
+            let table = TableInfo::unchecked(&schema);
+            let (kept, newer) = (schema.row(("K", "a")).unwrap(), schema.row(("k", "b")).unwrap());
+            let Plan::Combine(row) = Merger::new(&schema, &table).plan(&kept, &newer) else {
+                panic!("not combined")
+            };
+            assert!(row == schema.row(("K", "b")).unwrap());
+        }
     }
 
     #[test]
