@@ -99,18 +99,36 @@ pub(super) struct Entry {
 
 /// How a history breaks a promise, with the events that show it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Violation(pub(super) String);
+pub struct Violation {
+    text: String,
+    undecided: bool,
+}
+
+impl Violation {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), undecided: false }
+    }
+
+    pub(super) fn undecided(text: impl Into<String>) -> Self {
+        Self { text: text.into(), undecided: true }
+    }
+
+    /// Whether no promise was seen broken, but too much is in doubt to say that none is.
+    pub fn is_undecided(&self) -> bool {
+        self.undecided
+    }
+}
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 /// As [`Display`](fmt::Display): what a failed `unwrap` prints is read by people.
 impl fmt::Debug for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -191,17 +209,17 @@ impl History {
         let log = self.log();
         if let Some(&twice) = log.doubled.first() {
             let shown = describe(twice, &log.entries[twice]);
-            return Err(Violation(format!("promise 2: two verdicts for one row\n{shown}")));
+            return Err(Violation::new(format!("promise 2: two verdicts for one row\n{shown}")));
         }
         for (at, entry) in log.entries.iter().enumerate() {
             let shown = || describe(at, entry);
             match (entry.queued, entry.fate) {
                 (Some(_), None) => {
-                    return Err(Violation(format!("promise 2: no verdict came\n{}", shown())));
+                    return Err(Violation::new(format!("promise 2: no verdict came\n{}", shown())));
                 }
                 (None, Some(_)) => {
                     let why = "promise 7: a verdict for a row that was never queued";
-                    return Err(Violation(format!("{why}\n{}", shown())));
+                    return Err(Violation::new(format!("{why}\n{}", shown())));
                 }
                 _ => {}
             }

@@ -28,7 +28,7 @@ pub(super) fn check_numbers(entries: &[Entry]) -> Result<(), Violation> {
         if twice || later.queued.is_some_and(|queued| queued < earlier.began) {
             let shown = describe(*a, earlier) + &describe(*b, later);
             let why = "promise 3: submission numbers do not follow the submits";
-            return Err(Violation(format!("{why}\n{shown}")));
+            return Err(Violation::new(format!("{why}\n{shown}")));
         }
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! [`Model`]: what a table must look like.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 use crate::driver::{Comparison, ErrorKind};
 use crate::request::Request;
@@ -30,7 +31,7 @@ use crate::value::Value;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Model {
-    table: Table,
+    table: Arc<Table>,
     rows: Vec<Vec<Value>>,
 }
 
@@ -40,12 +41,7 @@ pub const TOUCHED: Value = Value::Timestamp(Timestamp::from_unix_micros(0));
 impl Model {
     /// An empty table.
     pub fn new(table: &Table) -> Self {
-        Self { table: table.clone(), rows: Vec::new() }
-    }
-
-    /// A table that already holds rows, in the model's own form.
-    pub(super) fn with_rows(table: &Table, rows: Vec<Vec<Value>>) -> Self {
-        Self { table: table.clone(), rows }
+        Self { table: Arc::new(table.clone()), rows: Vec::new() }
     }
 
     pub(super) fn into_rows(self) -> Vec<Vec<Value>> {

@@ -83,5 +83,5 @@ pub(super) fn unexplained<'a>(
     if none {
         text += "  the table holds no such row\n";
     }
-    Violation(text)
+    Violation::new(text)
 }
