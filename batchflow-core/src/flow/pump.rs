@@ -64,7 +64,7 @@ impl Pump {
         }
         let grace = self.shared.terms.grace;
         if let Some(driver) = &self.driver {
-            let closed = tokio::time::timeout(grace, catch_async(driver.close()));
+            let closed = tokio::time::timeout(grace, catch_async((**driver).close()));
             if !matches!(closed.await, Ok(Ok(()))) {
                 tracing::warn!(backend = driver.backend(), "the driver did not close in time");
             }

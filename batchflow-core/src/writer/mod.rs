@@ -101,7 +101,7 @@ impl BatchWriter {
         if let Some(sink) = &self.sink {
             sink.close().await;
         }
-        self.driver.close().await;
+        (*self.driver).close().await;
     }
 }
 
