@@ -19,7 +19,8 @@ use crate::fate::Fate;
 use crate::table::Table;
 use crate::writer::{self, Job, Message, Source, Writer};
 
-/// Writes batches into a SQLite database: one thread, one connection, one transaction a batch.
+/// Writes batches into a SQLite database: one thread, one connection, whole batches. Those that
+/// wait together share a commit.
 ///
 /// Dropped, it ends its thread once that is done with what it is writing, and blocks nobody.
 ///

@@ -6,6 +6,7 @@ mod driver;
 mod encode;
 mod error;
 mod fate;
+mod group;
 mod guard;
 mod open;
 mod plan;

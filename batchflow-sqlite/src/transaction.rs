@@ -62,7 +62,8 @@ pub(crate) fn write(
     }
 }
 
-fn apply(
+/// Writes a batch's rows inside a transaction; returns how many rows it changed.
+pub(crate) fn apply(
     connection: &Connection,
     plan: &Plan,
     batch: &Batch,
@@ -135,7 +136,7 @@ fn refused(error: &rusqlite::Error, stage: Stage, fate: &Fate) -> WriteError {
     if waited || is_interrupt(error) { fate.stopped() } else { translated }
 }
 
-fn run_plain(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+pub(crate) fn run_plain(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(|_| ())
 }
 

@@ -49,6 +49,14 @@ pub(crate) struct Job {
     pub(crate) reply: oneshot::Sender<Result<Report, WriteError>>,
 }
 
+impl Job {
+    /// Tells the driver what became of the batch. Nobody may be waiting any more; the fate tells.
+    pub(crate) fn answer(mut self, written: Result<Report, WriteError>) {
+        let (unused, _) = oneshot::channel();
+        let _ = std::mem::replace(&mut self.reply, unused).send(written);
+    }
+}
+
 impl Drop for Job {
     /// A job that nobody wrote never will be; one that a panic cut off, nobody can tell.
     fn drop(&mut self) {
@@ -63,8 +71,8 @@ impl Drop for Job {
 pub(crate) struct Writer {
     pub(crate) connection: Connection,
     pub(crate) plans: Plans,
-    guard: Guard,
-    busy_timeout: Duration,
+    pub(crate) guard: Guard,
+    pub(crate) busy_timeout: Duration,
     source: Source,
 }
 
@@ -88,8 +96,14 @@ pub(crate) fn start(source: Source) -> Result<Handle, WriteError> {
         match Writer::new(source) {
             Ok(mut writer) => {
                 let _ = opening.send(Ok(()));
-                while let Some(message) = next(&mut inbox) {
-                    writer.handle(message);
+                let mut held = None;
+                while let Some(message) = held.take().or_else(|| next(&mut inbox)) {
+                    match message {
+                        Message::Write(job) => {
+                            writer.write_group(job, || next_write(&mut inbox, &mut held));
+                        }
+                        Message::Call(call) => writer.run(call),
+                    }
                 }
             }
             Err(error) => {
@@ -123,6 +137,21 @@ fn next(inbox: &mut mpsc::Receiver<Message>) -> Option<Message> {
     }
 }
 
+/// The next batch, if one waits and nothing else was asked for before it.
+fn next_write(inbox: &mut mpsc::Receiver<Message>, held: &mut Option<Message>) -> Option<Job> {
+    if held.is_some() {
+        return None;
+    }
+    match inbox.try_recv() {
+        Ok(Message::Write(job)) => Some(job),
+        Ok(other) => {
+            *held = Some(other);
+            None
+        }
+        Err(_) => None,
+    }
+}
+
 impl Writer {
     fn new(source: Source) -> Result<Self, WriteError> {
         let (connection, config, source) = match source {
@@ -153,26 +182,14 @@ impl Writer {
         self.guard.install(&mut self.connection)
     }
 
-    fn handle(&mut self, message: Message) {
-        match message {
-            Message::Write(mut job) => {
-                if !job.fate.start() {
-                    return;
-                }
-                let written = self.write(&job);
-                // Nobody may be waiting any more; the fate tells.
-                let (unused, _) = oneshot::channel();
-                let _ = std::mem::replace(&mut job.reply, unused).send(written);
-            }
-            Message::Call(call) => {
-                self.guard.enter(self.busy_timeout, None);
-                call(self);
-                roll_back(&self.connection);
-            }
-        }
+    fn run(&mut self, call: Box<dyn FnOnce(&mut Self) + Send>) {
+        self.guard.enter(self.busy_timeout, None);
+        call(self);
+        roll_back(&self.connection);
     }
 
-    fn write(&mut self, job: &Job) -> Result<Report, WriteError> {
+    /// Writes a batch that has started, in a transaction of its own.
+    pub(crate) fn write(&mut self, job: &Job) -> Result<Report, WriteError> {
         if let Err(error) = self.reconnect() {
             job.fate.not_applied();
             return Err(error);
@@ -182,7 +199,7 @@ impl Writer {
     }
 
     /// Replaces a connection that is stuck in a transaction.
-    fn reconnect(&mut self) -> Result<(), WriteError> {
+    pub(crate) fn reconnect(&mut self) -> Result<(), WriteError> {
         if self.connection.is_autocommit() {
             return Ok(());
         }
