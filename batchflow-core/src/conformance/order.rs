@@ -15,16 +15,26 @@ use super::run::Run;
 
 const ROWS: i64 = 200;
 
+/// No attempt is given longer than this.
+const MOST: Duration = Duration::from_secs(10);
+
 /// Promise 3: rows of few keys, from several tasks, through a driver that fails a third of its
 /// attempts and refuses some rows: the history is clean for every seed, and no two attempts in
 /// flight share a key. Every second seed merges.
 pub async fn order_per_key(harness: &dyn Harness, seeds: impl IntoIterator<Item = u64>) {
     for seed in seeds {
-        one_seed(harness, seed, seed % 2 == 0).await;
+        // Short at first, since some attempts hang until it is over. Where a slow disk outlasts
+        // it, an attempt outlives its cancellation, and the order cannot be judged: again, longer.
+        let mut timeout = Duration::from_millis(20);
+        while !one_seed(harness, seed, seed % 2 == 0, timeout).await {
+            timeout *= 4;
+            assert!(timeout < MOST, "seed {seed}: an attempt outlives its cancellation");
+        }
     }
 }
 
-async fn one_seed(harness: &dyn Harness, seed: u64, merging: bool) {
+/// Whether no attempt outlived its cancellation; then the order was judged.
+async fn one_seed(harness: &dyn Harness, seed: u64, merging: bool, timeout: Duration) -> bool {
     let table = Table::new(fresh("order"))
         .column(Column::new("id", ColumnKind::Integer).not_null())
         .column(Column::new("last", ColumnKind::Integer))
@@ -55,7 +65,7 @@ async fn one_seed(harness: &dyn Harness, seed: u64, merging: bool) {
             .flush_size(8)
             .buffer_size(64)
             .concurrency(4)
-            .timeout(Duration::from_millis(20))
+            .timeout(timeout)
             .flush_interval(Duration::from_millis(2))
             .retry(RetryPolicy::default().seed(seed).first_delay(Duration::from_millis(1)))
     });
@@ -92,11 +102,15 @@ async fn one_seed(harness: &dyn Harness, seed: u64, merging: bool) {
     }
     let (history, table) = (run.history.clone(), run.table.clone());
     let late = history.count(|fate| fate == Fate::StillRunning);
-    assert_eq!(late, 0, "seed {seed}: no attempt of this test outlives its cancellation");
+    if late > 0 {
+        drop(run.finish().await);
+        return false;
+    }
     assert_eq!(driver.violations(), Vec::<String>::new(), "seed {seed}");
     let rows = run.rows().await;
     if let Err(violation) = history.check_table(&table, &rows) {
         panic!("seed {seed}, merging {merging}: {violation}");
     }
     drop(run.finish().await);
+    true
 }
