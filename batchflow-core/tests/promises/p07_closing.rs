@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use batchflow_core::testing::MemoryDriver;
-use batchflow_core::{BatchFlow, BatchWriter};
+use batchflow_core::testing::{Fault, Gate, MemoryDriver};
+use batchflow_core::{BatchFlow, BatchWriter, Request, RowError};
+use tokio::sync::oneshot;
 
-use crate::support::{Owned, SECOND, row, users};
+use crate::support::{HOUR, Owned, SECOND, id, memory, row, users, watched};
 
 #[tokio::test(start_paused = true)]
 async fn promise_7_a_flow_or_writer_closes_its_driver_once_and_a_shared_one_with_the_last() {
@@ -28,4 +29,138 @@ async fn promise_7_a_flow_or_writer_closes_its_driver_once_and_a_shared_one_with
     assert_eq!(driver.closed(), 2, "the other flow still writes through it");
     assert!(two.close().await.unwrap().all_written());
     assert_eq!(driver.closed(), 3);
+}
+
+/// The very next submit after the token is cancelled is refused, without a task switch between.
+#[tokio::test(start_paused = true)]
+async fn promise_7_a_cancelled_token_means_not_queued() {
+    for drain in [true, false] {
+        let driver = watched();
+        let (cancel, cancelled) = oneshot::channel::<()>();
+        let flow = BatchFlow::builder(driver.clone())
+            .flush_interval(HOUR)
+            .drain_on_cancel(drain)
+            .cancel_on(async { _ = cancelled.await })
+            .build()
+            .unwrap();
+        let held = flow.submit_tracked(row(&users(), 1, "held")).await;
+        let unwatched = flow.submit(row(&users(), 2, "held")).await;
+        assert!(held.is_ok() && unwatched.is_ok());
+        cancel.send(()).unwrap();
+        let late = row(&users(), 3, "late");
+        let refused = flow.try_submit(late.clone()).unwrap_err();
+        assert!(refused.is_closed() && refused.into_request() == late);
+        tokio::time::sleep(60 * SECOND).await;
+        let verdict = held.unwrap().await;
+        let stats = flow.stats();
+        assert_eq!(stats.submitted, 2);
+        if drain {
+            assert!(verdict.is_ok());
+            assert_eq!((stats.written, memory(&driver).len("users")), (2, 2));
+        } else {
+            // A tracked row may have been sent before the cancellation came; the other was not.
+            let settled = u64::from(verdict.is_ok());
+            assert_eq!((stats.written, stats.abandoned), (settled, 2 - settled));
+            assert_eq!(memory(&driver).len("users") as u64, settled);
+        }
+        assert!(stats.is_conserved() && stats.pending == 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_7_a_token_cancelled_before_the_start_takes_no_row() {
+    let driver = watched();
+    let flow = BatchFlow::builder(driver.clone()).cancel_on(async {}).build().unwrap();
+    assert!(flow.submit(row(&users(), 1, "x")).await.unwrap_err().is_closed());
+    assert_eq!(flow.close().await.unwrap().stats.submitted, 0);
+}
+
+/// Submits that wait for room and are dropped have queued nothing, and leave their place in line.
+#[tokio::test(start_paused = true)]
+async fn promise_7_a_dropped_submit_means_not_queued() {
+    let driver = watched();
+    let gate = Gate::closed();
+    let rule = gate.clone();
+    driver.inner().each(move |_, _| Fault::Wait(rule.clone()));
+    let flow = BatchFlow::builder(driver.clone()).buffer_size(1).timeout(HOUR).build().unwrap();
+    flow.submit(row(&users(), 0, "holds the buffer")).await.unwrap();
+    for id in 1..20 {
+        let waiting = tokio::time::timeout(SECOND, flow.submit(row(&users(), id, "dropped")));
+        assert!(waiting.await.is_err());
+    }
+    assert_eq!(flow.stats().submitted, 1);
+    // Granted its room and dropped in the same moment: the room goes on to the next.
+    let granted = flow.submit(row(&users(), 98, "granted"));
+    let mut granted = Box::pin(granted);
+    assert!(tokio::time::timeout(SECOND, &mut granted).await.is_err());
+    let patient = tokio::spawn({
+        let flow = flow.clone();
+        async move { flow.submit(row(&users(), 99, "patient")).await }
+    });
+    tokio::time::sleep(SECOND).await;
+    gate.open();
+    while flow.stats().pending > 0 && flow.stats().written == 0 {
+        tokio::task::yield_now().await;
+    }
+    drop(granted);
+    patient.await.unwrap().unwrap();
+    assert!(flow.close().await.unwrap().all_written());
+    let ids: Vec<_> = memory(&driver).rows("users").iter().map(|row| row[0].clone()).collect();
+    assert_eq!(ids, [0_i64.into(), 99_i64.into()]);
+}
+
+/// After a close every way to submit fails, and hands back what it was given.
+#[tokio::test(start_paused = true)]
+async fn promise_7_after_a_close_every_submit_hands_its_rows_back() {
+    let flow = BatchFlow::builder(MemoryDriver::new()).build().unwrap();
+    assert!(flow.close().await.unwrap().all_written());
+    let late = || row(&users(), 1, "late");
+    let refused = [
+        flow.submit(late()).await.unwrap_err(),
+        flow.try_submit(late()).unwrap_err(),
+        flow.submit_tracked(late()).await.unwrap_err(),
+        flow.submit_blocking(late()).unwrap_err(),
+    ];
+    for error in refused {
+        assert!(error.is_closed() && error.into_request() == late());
+    }
+    let rows: Vec<Request> = (0..5).map(|id| row(&users(), id, "late")).collect();
+    let stopped = flow.submit_all(rows).await.unwrap_err();
+    assert_eq!((stopped.submitted, id(&stopped.request)), (0, 0));
+    assert_eq!(stopped.rest.map(|row| id(&row)).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert!(flow.is_closed());
+}
+
+/// A close in a hurry hands back what was surely never applied, in order, and nothing else.
+#[tokio::test(start_paused = true)]
+async fn promise_7_close_within_hands_back_what_was_surely_never_applied() {
+    let driver = watched();
+    let flow = BatchFlow::builder(driver.clone())
+        .flush_size(10)
+        .concurrency(1)
+        .flush_interval(HOUR)
+        .build()
+        .unwrap();
+    driver.inner().script([Fault::Pass, Fault::Hang]);
+    let mut receipts = Vec::new();
+    for id in 0..35 {
+        flow.submit(row(&users(), id, "x")).await.unwrap();
+    }
+    receipts.push(flow.submit_tracked(row(&users(), 35, "x")).await.unwrap());
+    let start = tokio::time::Instant::now();
+    let summary = flow.close_within(5 * SECOND).await.unwrap();
+    assert!(start.elapsed() < 16 * SECOND, "promise 9: {:?}", start.elapsed());
+    let returned: Vec<i64> = summary.returned.iter().map(id).collect();
+    assert!(returned.is_sorted(), "{returned:?}");
+    let stats = summary.stats;
+    assert!(stats.is_conserved() && stats.pending == 0, "{stats:?}");
+    assert_eq!((stats.written, stats.returned), (10, 26), "{stats:?}");
+    let rows = memory(&driver).rows("users");
+    for id in &returned {
+        assert!(rows.iter().all(|row| row[0] != (*id).into()), "{id} is in the table");
+    }
+    for receipt in receipts {
+        assert!(matches!(receipt.await, Err(RowError::NotSent(_))));
+    }
+    assert!(flow.close().await.unwrap().returned.is_empty(), "handed back once");
 }

@@ -1,0 +1,127 @@
+//! Promise 2: each request gets exactly one verdict, and a receipt neither hangs nor lies.
+
+use std::sync::Arc;
+
+use batchflow_core::testing::{Fault, Gate, MemoryDriver};
+use batchflow_core::{BatchFlow, ErrorKind, Outcome, RowError};
+
+use crate::support::{HOUR, SECOND, memory, row, users, watched};
+
+#[tokio::test(start_paused = true)]
+async fn promise_2_a_superseded_row_is_settled_once_the_winner_is_committed() {
+    let driver = watched();
+    let gate = Gate::closed();
+    let rule = gate.clone();
+    driver.inner().each(move |_, _| Fault::Wait(rule.clone()));
+    let flow = BatchFlow::builder(driver.clone()).concurrency(1).timeout(HOUR).build().unwrap();
+    // Takes the only slot, so that the next three wait and merge.
+    let first = flow.submit_tracked(row(&users(), 0, "first")).await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    let mut receipts = Vec::new();
+    for name in ["a", "b", "c"] {
+        receipts.push(flow.submit_tracked(row(&users(), 1, name)).await.unwrap());
+    }
+    for receipt in &mut receipts {
+        let early = tokio::time::timeout(60 * SECOND, receipt).await;
+        assert!(early.is_err(), "nothing is committed yet");
+    }
+    gate.open();
+    assert_eq!(first.await.unwrap(), Outcome::Written);
+    let mut outcomes = Vec::new();
+    for receipt in receipts {
+        outcomes.push(receipt.await.unwrap());
+        assert_eq!(memory(&driver).value("users", [1_i64], "name"), Some("c".into()));
+    }
+    assert_eq!(outcomes, [Outcome::Superseded, Outcome::Superseded, Outcome::Written]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_2_a_flush_returns_when_all_before_it_is_settled() {
+    let driver = watched();
+    let flow = BatchFlow::builder(driver.clone()).flush_interval(HOUR).build().unwrap();
+    driver.inner().script([
+        Fault::fail(ErrorKind::Deadlock),
+        Fault::Delay(10 * SECOND, Box::new(Fault::Pass)),
+    ]);
+    for id in 0..1_200 {
+        flow.submit(row(&users(), id % 1_000, "x")).await.unwrap();
+    }
+    let counts = flow.flush().await.unwrap();
+    assert_eq!(counts.written + counts.superseded, 1_200);
+    assert!(counts.all_written());
+    assert_eq!((flow.stats().pending, memory(&driver).len("users")), (0, 1_000));
+    assert_eq!(flow.flush().await.unwrap(), batchflow_core::Counts::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_2_a_flush_does_not_wait_for_rows_after_it() {
+    let driver = watched();
+    let flow = BatchFlow::builder(driver.clone()).flush_interval(HOUR).build().unwrap();
+    flow.submit(row(&users(), 1, "before")).await.unwrap();
+    let flush = tokio::spawn({
+        let flow = flow.clone();
+        async move { flow.flush().await.unwrap() }
+    });
+    tokio::time::sleep(SECOND).await;
+    flow.submit(row(&users(), 2, "after")).await.unwrap();
+    assert_eq!(flush.await.unwrap().written, 1);
+    assert_eq!(flow.stats().pending, 1);
+}
+
+/// A runtime that is shut down leaves no receipt hanging: what was in flight is unknown, what was
+/// not is not sent.
+#[test]
+fn promise_2_a_runtime_shutdown_settles_every_receipt() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap()
+    };
+    let first = runtime();
+    let (flow, receipts) = first.block_on(async {
+        let driver = watched();
+        driver.inner().each(|_, _| Fault::Hang);
+        let flow = BatchFlow::builder(driver).concurrency(1).build().unwrap();
+        let mut receipts = Vec::new();
+        for id in 0..3 {
+            receipts.push(flow.submit_tracked(row(&users(), id, "x")).await.unwrap());
+            tokio::time::sleep(SECOND).await;
+        }
+        (flow, receipts)
+    });
+    drop(first);
+    runtime().block_on(async {
+        let mut verdicts = Vec::new();
+        for receipt in receipts {
+            verdicts.push(receipt.await.unwrap_err());
+        }
+        assert!(matches!(verdicts[0], RowError::Unknown(_)), "{verdicts:?}");
+        assert!(matches!(verdicts[1], RowError::NotSent(_)), "{verdicts:?}");
+        assert!(matches!(verdicts[2], RowError::NotSent(_)), "{verdicts:?}");
+        let stats = flow.stats();
+        assert_eq!((stats.unknown, stats.abandoned, stats.pending), (1, 2, 0));
+        assert!(stats.is_conserved());
+        let refused = flow.submit(row(&users(), 9, "late")).await.unwrap_err();
+        assert!(refused.is_closed());
+        assert!(flow.close().await.is_err() || flow.stats().pending == 0);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_2_a_dropped_receipt_changes_nothing_for_its_row() {
+    let driver = Arc::new(MemoryDriver::new());
+    let flow = BatchFlow::builder(driver.clone()).build().unwrap();
+    drop(flow.submit_tracked(row(&users(), 1, "x")).await.unwrap());
+    assert!(flow.close().await.unwrap().all_written());
+    assert_eq!(driver.len("users"), 1);
+}
+
+/// A driver that reports fewer verdicts than rows has not spoken of the last: nobody knows.
+#[tokio::test(start_paused = true)]
+async fn promise_2_a_missing_verdict_is_unknown_and_never_written() {
+    let driver = watched();
+    let flow = BatchFlow::builder(driver.clone()).concurrency(1).build().unwrap();
+    driver.inner().script([Fault::ShortReport]);
+    let fail = crate::support::schema("log", batchflow_core::ConflictStrategy::Fail);
+    let receipt = flow.submit_tracked(row(&fail, 1, "x")).await.unwrap();
+    assert!(matches!(receipt.await, Err(RowError::Unknown(_))));
+}

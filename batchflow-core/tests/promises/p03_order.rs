@@ -1,0 +1,122 @@
+//! Promise 3: order per key, whatever happens to the batches.
+
+use batchflow_core::testing::{Fault, Gate};
+use batchflow_core::{BatchFlow, ConflictStrategy, ErrorKind, Outcome, RowError};
+
+use crate::support::{HOUR, MILLI, SECOND, memory, row, schema, settling, users, watched};
+
+/// A row that is retried keeps its key: the later row of the key waits, rows of other keys do not.
+#[tokio::test(start_paused = true)]
+async fn promise_3_a_later_row_never_overtakes_a_retry_of_its_key() {
+    let driver = watched();
+    driver.inner().script((0..5).map(|_| Fault::fail(ErrorKind::Deadlock)));
+    let flow = BatchFlow::builder(driver.clone()).build().unwrap();
+    let old = flow.submit_tracked(row(&users(), 1, "old")).await.unwrap();
+    tokio::time::sleep(MILLI / 10).await;
+    let new = flow.submit_tracked(row(&users(), 1, "new")).await.unwrap();
+    assert_eq!(old.await.unwrap(), Outcome::Written);
+    assert_eq!(new.await.unwrap(), Outcome::Written);
+    assert_eq!(memory(&driver).value("users", [1_i64], "name"), Some("new".into()));
+    assert_eq!(driver.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_3_a_stalled_key_holds_back_no_other() {
+    let driver = watched();
+    let gate = Gate::closed();
+    driver.inner().script([Fault::Wait(gate.clone())]);
+    let flow = BatchFlow::builder(driver.clone()).timeout(HOUR).build().unwrap();
+    let stuck = flow.submit_tracked(row(&users(), 1, "stuck")).await.unwrap();
+    tokio::time::sleep(SECOND).await;
+    let behind = flow.submit_tracked(row(&users(), 1, "behind")).await.unwrap();
+    let other = flow.submit_tracked(row(&users(), 2, "other")).await.unwrap();
+    assert_eq!(other.await.unwrap(), Outcome::Written);
+    assert!(memory(&driver).value("users", [1_i64], "name").is_none());
+    gate.open();
+    assert_eq!(stuck.await.unwrap(), Outcome::Written);
+    assert_eq!(behind.await.unwrap(), Outcome::Written);
+    assert_eq!(memory(&driver).value("users", [1_i64], "name"), Some("behind".into()));
+}
+
+/// With merging off, rows of one key go out in as many batches, in order.
+#[tokio::test(start_paused = true)]
+async fn promise_3_without_merging_a_duplicate_key_goes_in_a_later_batch() {
+    for strategy in [ConflictStrategy::Ignore, ConflictStrategy::Update, ConflictStrategy::Replace]
+    {
+        let driver = watched();
+        let flow =
+            BatchFlow::builder(driver.clone()).merge(false).flush_interval(HOUR).build().unwrap();
+        let schema = schema("users", strategy);
+        for name in ["a", "b", "c"] {
+            flow.submit(row(&schema, 1, name)).await.unwrap();
+            flow.submit(row(&schema, 2, name)).await.unwrap();
+        }
+        let counts = flow.flush().await.unwrap();
+        assert_eq!((counts.written, counts.superseded), (6, 0));
+        let last = if strategy == ConflictStrategy::Ignore { "a" } else { "c" };
+        for id in [1_i64, 2] {
+            assert_eq!(memory(&driver).value("users", [id], "name"), Some(last.into()));
+        }
+        assert_eq!(memory(&driver).batches().len(), 3);
+        assert_eq!(driver.violations(), Vec::<String>::new());
+    }
+}
+
+/// An attempt that outlives its cancellation keeps its key until the server says how it ended.
+#[tokio::test(start_paused = true)]
+async fn promise_3_an_orphan_is_seen_ended_before_its_key_is_free() {
+    let driver = settling();
+    driver.inner().script([Fault::Orphan { commit_after: Some(120 * SECOND) }]);
+    let flow = BatchFlow::builder(driver.clone()).timeout(SECOND).build().unwrap();
+    let orphan = flow.submit_tracked(row(&users(), 1, "orphan")).await.unwrap();
+    tokio::time::sleep(10 * SECOND).await;
+    let later = flow.submit_tracked(row(&users(), 1, "later")).await.unwrap();
+    assert_eq!(orphan.await.unwrap(), Outcome::Written);
+    assert_eq!(later.await.unwrap(), Outcome::Written);
+    tokio::time::sleep(HOUR).await;
+    assert_eq!(memory(&driver).value("users", [1_i64], "name"), Some("later".into()));
+    assert_eq!(driver.attempts(), 2, "it was not sent again");
+}
+
+/// Where nobody can tell how it ended, its rows are unknown by their deadline at the latest.
+#[tokio::test(start_paused = true)]
+async fn promise_3_an_orphan_of_which_nobody_can_tell_leaves_its_rows_unknown() {
+    for driver in [watched(), settling()] {
+        driver.inner().script([Fault::Orphan { commit_after: None }]);
+        let flow = BatchFlow::builder(driver.clone()).timeout(SECOND).build().unwrap();
+        let start = tokio::time::Instant::now();
+        let orphan = flow.submit_tracked(row(&users(), 1, "orphan")).await.unwrap();
+        let Err(RowError::Unknown(error)) = orphan.await else { panic!("not unknown") };
+        assert!(error.is_still_running());
+        assert!(start.elapsed() < 400 * SECOND, "{:?}", start.elapsed());
+        assert_eq!(driver.attempts(), 1, "it was not sent again");
+        let later = flow.submit_tracked(row(&users(), 1, "later")).await.unwrap();
+        assert_eq!(later.await.unwrap(), Outcome::Written);
+    }
+}
+
+/// A split batch is sent in order: the halves of one key's rows do not change places.
+#[tokio::test(start_paused = true)]
+async fn promise_3_splits_keep_the_order_of_rows_that_only_the_database_can_compare() {
+    use batchflow_core::testing::{Blame, Column, FaultDriver, MemoryDriver, Probe, Table};
+    use batchflow_core::{ColumnKind, Comparison};
+    let table = Table::new("names")
+        .column(Column::new("id", ColumnKind::Text).comparison(Comparison::Opaque).not_null())
+        .column(Column::new("name", ColumnKind::Text))
+        .unique(["id"]);
+    let driver = FaultDriver::new(MemoryDriver::with_tables([table]).without_blame());
+    driver.refuse(ErrorKind::Constraint, Blame::Nobody, |row| {
+        row.get::<String>("name").unwrap().unwrap() == "bad"
+    });
+    let driver = std::sync::Arc::new(Probe::new(driver));
+    let flow = BatchFlow::builder(driver.clone()).flush_interval(HOUR).build().unwrap();
+    let names = schema("names", ConflictStrategy::Update);
+    for (id, name) in [("k", "1"), ("a", "bad"), ("K", "2"), ("b", "x"), ("k", "3"), ("c", "bad")] {
+        flow.submit(names.row((id, name)).unwrap()).await.unwrap();
+    }
+    let counts = flow.flush().await.unwrap();
+    assert_eq!((counts.written, counts.rejected), (4, 2));
+    let tables = driver.inner().inner();
+    assert_eq!(tables.value("names", ["k"], "name"), Some("3".into()));
+    assert_eq!(tables.value("names", ["k"], "id"), Some("k".into()));
+}

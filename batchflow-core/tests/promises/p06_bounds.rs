@@ -1,0 +1,152 @@
+//! Promise 6: bounded memory, with the database stalled too.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use batchflow_core::testing::{Fault, Gate};
+use batchflow_core::{BatchFlow, ConflictStrategy, Outcome, RetryPolicy};
+use tokio::task::JoinSet;
+
+use crate::support::{HOUR, MILLI, SECOND, memory, row, schema, users, watched};
+
+/// Twenty submitters against a database that answers nothing for ten minutes: they wait, nothing
+/// is dropped, and no bound is exceeded at any moment.
+#[tokio::test(start_paused = true)]
+async fn promise_6_a_driver_stalled_for_ten_minutes_exceeds_no_bound() {
+    let (rows, bytes) = (100, 20_000);
+    let driver = watched();
+    let gate = Gate::closed();
+    let rule = gate.clone();
+    driver.inner().each(move |_, _| Fault::Wait(rule.clone()));
+    let flow = BatchFlow::builder(driver.clone())
+        .flush_size(10)
+        .buffer_size(rows)
+        .buffer_bytes(bytes)
+        .retry(RetryPolicy::default().give_up_after(HOUR))
+        .build()
+        .unwrap();
+    let submitted = Arc::new(AtomicU64::new(0));
+    let mut tasks = JoinSet::new();
+    for task in 0..20_i64 {
+        let (flow, submitted) = (flow.clone(), submitted.clone());
+        tasks.spawn(async move {
+            for number in 0..50 {
+                let name = "x".repeat(((task * 7 + number) % 90) as usize);
+                flow.submit(row(&users(), task * 50 + number, &name)).await.unwrap();
+                submitted.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+    for _ in 0..600 {
+        tokio::time::sleep(SECOND).await;
+        let stats = flow.stats();
+        assert!(stats.is_conserved());
+        assert!(stats.pending <= rows as u64 && stats.pending_bytes <= bytes as u64, "{stats:?}");
+        assert!(driver.most_rows() <= rows && driver.most_bytes() <= bytes);
+    }
+    let held = submitted.load(Ordering::Relaxed);
+    assert!((50..=100).contains(&held), "{held} rows fill the buffer, and the rest waits");
+    gate.open();
+    while let Some(task) = tasks.join_next().await {
+        task.unwrap();
+    }
+    assert!(flow.close().await.unwrap().all_written());
+    assert_eq!(memory(&driver).len("users"), 1_000);
+}
+
+/// A merged row counts for each of the rows it was made of until its verdict.
+#[tokio::test(start_paused = true)]
+async fn promise_6_merged_rows_are_counted_until_their_verdict() {
+    let driver = watched();
+    let gate = Gate::closed();
+    let rule = gate.clone();
+    driver.inner().each(move |_, _| Fault::Wait(rule.clone()));
+    let flow = BatchFlow::builder(driver.clone()).buffer_size(40).timeout(HOUR).build().unwrap();
+    let other = schema("other", ConflictStrategy::Ignore);
+    flow.submit(row(&other, 1, "other")).await.unwrap();
+    let mut queued = 0;
+    while flow.try_submit(row(&users(), 1, "same")).is_ok() {
+        queued += 1;
+        tokio::time::sleep(MILLI).await;
+    }
+    assert_eq!(queued, 30, "three quarters of the buffer");
+    assert_eq!(flow.stats().pending, 31);
+    gate.open();
+    assert!(flow.close().await.unwrap().all_written());
+}
+
+/// One schema stalled: it fills three quarters of the buffer, and the other flows.
+#[tokio::test(start_paused = true)]
+async fn promise_6_one_stalled_schema_leaves_a_quarter_of_the_buffer_to_the_others() {
+    let driver = watched();
+    let gate = Gate::closed();
+    let rule = gate.clone();
+    driver.inner().each(move |batch, _| match batch.schema().table().name() {
+        "stalled" => Fault::Wait(rule.clone()),
+        _ => Fault::Pass,
+    });
+    let flow = BatchFlow::builder(driver.clone())
+        .flush_size(1_000)
+        .flush_interval(10 * MILLI)
+        .buffer_size(80)
+        .concurrency(2)
+        .timeout(HOUR)
+        .build()
+        .unwrap();
+    let [stalled, flowing] =
+        ["stalled", "flowing"].map(|table| schema(table, ConflictStrategy::Ignore));
+    // One batch of the stalled schema is in flight, and the same key keeps the rest behind it.
+    let mut stuck = 0;
+    while flow.try_submit(row(&stalled, 1, "x")).is_ok() {
+        stuck += 1;
+        tokio::time::sleep(20 * MILLI).await;
+    }
+    assert_eq!(stuck, 60);
+    for id in 0..500 {
+        let waited = tokio::time::timeout(SECOND, flow.submit(row(&flowing, id, "x"))).await;
+        waited.expect("the other schema is not held up").unwrap();
+    }
+    tokio::time::sleep(SECOND).await;
+    assert_eq!(memory(&driver).len("flowing"), 500);
+    assert_eq!(flow.stats().pending, 60);
+    gate.open();
+    assert!(flow.close().await.unwrap().all_written());
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_6_a_row_larger_than_the_buffer_fails_at_submit() {
+    let driver = watched();
+    let flow = BatchFlow::builder(driver.clone()).buffer_bytes(10_000).build().unwrap();
+    let huge = row(&users(), 1, &"x".repeat(10_000));
+    let refused = flow.submit(huge.clone()).await.unwrap_err();
+    assert!(refused.is_invalid() && refused.into_request() == huge);
+    let large = flow.submit_tracked(row(&users(), 1, &"x".repeat(7_000))).await;
+    match large {
+        Ok(receipt) => assert_eq!(receipt.await.unwrap(), Outcome::Written),
+        // Or refused at once, if a single schema's share is the limit: never left waiting.
+        Err(error) => assert!(error.is_invalid()),
+    }
+}
+
+/// A row that fits the buffer but not one schema's share of it must not wait for ever.
+#[tokio::test(start_paused = true)]
+async fn promise_6_a_row_between_the_share_and_the_buffer_is_taken_or_refused() {
+    let flow = BatchFlow::builder(watched()).buffer_bytes(10_000).build().unwrap();
+    let waited = tokio::time::timeout(HOUR, flow.submit(row(&users(), 1, &"x".repeat(9_000))));
+    assert!(waited.await.is_ok(), "promise 9: the submit waits for room that never comes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_6_a_row_larger_than_a_batch_goes_alone() {
+    let driver = watched();
+    let flow =
+        BatchFlow::builder(driver.clone()).flush_bytes(2_000).flush_interval(HOUR).build().unwrap();
+    for id in 0..30 {
+        let length = if id == 11 { 50_000 } else { 10 };
+        flow.submit(row(&users(), id, &"x".repeat(length))).await.unwrap();
+    }
+    assert_eq!(flow.flush().await.unwrap().written, 30);
+    for batch in memory(&driver).batches() {
+        assert!(batch.size_bytes() <= 2_000 || batch.len() == 1, "{} bytes", batch.size_bytes());
+    }
+}
