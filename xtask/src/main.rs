@@ -30,7 +30,6 @@ Commands:
               --no-test       without `test`
   loom      The model-checked tests alone
   replay    The seeded schedules test with one seed: cargo xtask replay SEED
-              --sqlite        that of batchflow-sqlite
   bench     Benchmarks, against their rivals: cargo xtask bench core|sqlite
               --json FILE     write the figures as JSON too
   help      Print this
