@@ -220,6 +220,9 @@ impl Actor<'_> {
             _ => request.set("id", format!("K{key}")),
         };
         let mut request = request.set("marker", marker);
+        if !self.plan.partial_rows {
+            return request.set("hits", dice.i64(-3..9)).set("bad", i64::from(bad));
+        }
         if dice.u8(..3) > 0 {
             request = request.set("hits", dice.i64(-3..9));
         }

@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) actors: usize,
     pub(crate) steps: usize,
     pub(crate) bad_rows: bool,
+    /// Rows set different columns; else all set the same, and share large batches.
+    pub(crate) partial_rows: bool,
     pub(crate) aborts_an_actor: bool,
     pub(crate) pace: Duration,
     pub(crate) ending: Ending,
@@ -129,6 +131,7 @@ impl Plan {
             actors: dice.usize(1..6),
             steps: dice.usize(4..28),
             bad_rows: dice.u8(..3) == 0,
+            partial_rows: dice.bool(),
             aborts_an_actor: dice.u8(..8) == 0,
             pace: millis(&mut dice, 1, 400),
             ending,
