@@ -45,9 +45,17 @@ pub(super) fn check_key(
     found: &[&Row],
 ) -> Result<(), Violation> {
     let expected: Vec<Row> = found.iter().map(|row| (*row).clone()).collect();
-    let ops: Vec<&Entry> =
+    let mut ops: Vec<&Entry> =
         of_key.iter().map(|&at| &entries[at]).filter(|entry| doubt(entry) != Doubt::Not).collect();
-    let before: Vec<Vec<usize>> = ops.iter().map(|op| predecessors(op, &ops)).collect();
+    let mut before: Vec<Vec<usize>> = ops.iter().map(|op| predecessors(op, &ops)).collect();
+    // Applied, its answer lost, a row that may be repeated is; and the repetition may be late.
+    for at in 0..ops.len() {
+        let op = ops[at];
+        if doubt(op) == Doubt::PerhapsLate && op.request.schema().is_idempotent() {
+            ops.push(op);
+            before.push(vec![at]);
+        }
+    }
     let mut seen = HashSet::new();
     // The next to look at stands last: depth first, the likeliest first.
     let mut todo = vec![State { done: vec![0; ops.len().div_ceil(64)], model: Model::new(table) }];

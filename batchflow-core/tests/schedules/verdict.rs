@@ -59,12 +59,30 @@ pub(crate) fn judge(
     for table in &world.tables {
         let rows = world.driver.inner().inner().rows(table.name());
         match world.history.check_table(table, &rows) {
-            Err(violation) if !violation.is_undecided() => return Err(violation.to_string()),
+            Err(violation) if !violation.is_undecided() => {
+                return Err(format!("{violation}{}", applied(world, table.name())));
+            }
             Err(_) => tally.lock().unwrap().undecided += 1,
             Ok(()) => {}
         }
     }
     Ok(())
+}
+
+/// The markers of the rows that the driver applied to a table, batch by batch.
+fn applied(world: &World, table: &str) -> String {
+    let batches = world.driver.inner().inner().batches();
+    let of_table = batches.iter().filter(|batch| batch.schema().table().name() == table);
+    let markers = of_table.map(|batch| {
+        let markers = batch.requests().map(|row| row.get("marker").unwrap());
+        markers.collect::<Vec<Option<i64>>>()
+    });
+    let mut text = String::from("  the driver applied, by marker:");
+    for batch in markers {
+        let markers: Vec<_> = batch.into_iter().flatten().collect();
+        text += &format!(" {markers:?}");
+    }
+    text
 }
 
 /// Promises 3 and 6 as the driver sees them.
