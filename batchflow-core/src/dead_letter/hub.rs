@@ -188,6 +188,7 @@ impl Courier {
             }
             let offer = unwind::catch_async(sink.deliver(&mut self.group));
             let result = tokio::select! {
+                biased;
                 result = offer => result,
                 () = &mut over => break,
             };
@@ -199,6 +200,7 @@ impl Courier {
                 Next::Go => {}
                 Next::Pause => {
                     tokio::select! {
+                        biased;
                         () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
                         () = &mut over => break,
                     }
@@ -306,6 +308,7 @@ async fn over(mut closing: watch::Receiver<Option<Instant>>) {
             }
         };
         tokio::select! {
+            biased;
             () = time => return,
             changed = closing.changed() => if changed.is_err() { return },
         }

@@ -127,6 +127,7 @@ impl Attempt {
             }
         };
         tokio::select! {
+            biased;
             () = wait(&mut own) => {}
             () = from_parent => {}
         }

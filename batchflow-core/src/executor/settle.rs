@@ -117,6 +117,7 @@ impl Settler {
                 break;
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep_until(next) => {}
                 () = flow.cancelled() => break,
             }

@@ -158,6 +158,7 @@ impl Pump {
             let attempt = Attempt::with_parent(Some(self.shared.stop.subscribe()));
             self.tasks.spawn(async move {
                 let described = tokio::select! {
+                    biased;
                     described = describer.describe(&schema) => described,
                     () = attempt.cancelled() => {
                         Err(RowError::NotSent(ErrorKind::Cancelled.into()))

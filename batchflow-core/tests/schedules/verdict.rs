@@ -10,7 +10,7 @@ use crate::plan::{Ending, Plan};
 use crate::world::{World, is_bad};
 
 /// What all schedules together came to: a test of nothing but sunny days shows here.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     fates: BTreeMap<&'static str, usize>,
     /// Attempts that met a fault.
@@ -74,15 +74,11 @@ fn applied(world: &World, table: &str) -> String {
     let batches = world.driver.inner().inner().batches();
     let of_table = batches.iter().filter(|batch| batch.schema().table().name() == table);
     let markers = of_table.map(|batch| {
-        let markers = batch.requests().map(|row| row.get("marker").unwrap());
-        markers.collect::<Vec<Option<i64>>>()
+        let markers = batch.requests().filter_map(|row| row.get("marker").unwrap());
+        format!("{:?}", markers.collect::<Vec<i64>>())
     });
-    let mut text = String::from("  the driver applied, by marker:");
-    for batch in markers {
-        let markers: Vec<_> = batch.into_iter().flatten().collect();
-        text += &format!(" {markers:?}");
-    }
-    text
+    let markers: Vec<String> = markers.collect();
+    format!("  the driver applied, by marker: {}", markers.join(" "))
 }
 
 /// Promises 3 and 6 as the driver sees them.
