@@ -134,11 +134,11 @@ impl Queue {
     ) -> Result<u64, (Refused, Option<Reply>)> {
         let bytes = request.size_bytes();
         let mut state = self.state.lock();
-        if state.phase != Phase::Open {
+        if state.hot.phase != Phase::Open {
             return Err((Refused::Closed(request), reply));
         }
         let slot = state.slot(request.schema());
-        if state.full || state.share(slot).waiting > 0 || !state.fits(slot, bytes) {
+        if state.hot.full || state.share(slot).waiting > 0 || !state.fits(slot, bytes) {
             return Err((Refused::Full(request), reply));
         }
         state.hold(slot, bytes);
@@ -163,7 +163,7 @@ impl Queue {
             return Poll::Pending;
         };
         let mut state = self.state.lock();
-        if state.phase != Phase::Open {
+        if state.hot.phase != Phase::Open {
             let wakers = ticket.take().map(|ticket| state.remove_waiter(ticket));
             drop(state);
             wake_all(wakers.into_iter().flatten());
@@ -173,7 +173,7 @@ impl Queue {
         let Some(number) = *ticket else {
             let slot = state.slot(row.schema());
             let fits = state.fits(slot, bytes);
-            if fits && !state.full && state.share(slot).waiting == 0 {
+            if fits && !state.hot.full && state.share(slot).waiting == 0 {
                 state.hold(slot, bytes);
                 let (submission, waker) = state.enter(row, reply.take(), slot, bytes);
                 drop(state);
@@ -231,15 +231,17 @@ impl Queue {
     /// What the pump must know for its next turn.
     pub(in crate::flow) fn look(&self) -> Look {
         let mut state = self.state.lock();
-        let many = state.entries.len() >= state.limits.wake_rows
-            || state.entry_bytes >= state.limits.wake_bytes;
+        let many = state.hot.entries.len() >= state.hot.limits.wake_rows
+            || state.hot.entry_bytes >= state.hot.limits.wake_bytes;
         Look {
-            phase: state.phase,
+            phase: state.hot.phase,
             deadline: state.deadline,
             flush_upto: state.flush_upto,
             pressure: !state.waiters.is_empty(),
-            since: state.since,
-            urgent: std::mem::take(&mut state.pump.urgent) || many || state.phase != Phase::Open,
+            since: state.hot.since,
+            urgent: std::mem::take(&mut state.pump.urgent)
+                || many
+                || state.hot.phase != Phase::Open,
             tracked: state.pump.tracked,
         }
     }
@@ -247,12 +249,12 @@ impl Queue {
     /// Takes every queued row, leaving the emptied `room` for the next.
     pub(in crate::flow) fn take(&self, room: &mut Vec<Entry>) -> Option<Taken> {
         let mut state = self.state.lock();
-        let since = state.since.take()?;
-        std::mem::swap(&mut state.entries, room);
-        state.entry_bytes = 0;
+        let since = state.hot.since.take()?;
+        std::mem::swap(&mut state.hot.entries, room);
+        state.hot.entry_bytes = 0;
         state.pump.tracked = false;
         state.in_lanes += room.len();
-        Some(Taken { first_submission: state.next_submission - room.len() as u64, since })
+        Some(Taken { first_submission: state.hot.next_submission - room.len() as u64, since })
     }
 
     /// Rows went from the lanes into a batch.
@@ -300,7 +302,7 @@ impl Queue {
         let schema = share.schema.clone();
         state.slots.remove(&schema);
         state.free_slots.push(slot);
-        state.last_slot = u32::MAX;
+        state.hot.last_slot = u32::MAX;
         true
     }
 
@@ -312,7 +314,7 @@ impl Queue {
             return None;
         }
         let (done, receiver) = oneshot::channel();
-        let upto = state.next_submission;
+        let upto = state.hot.next_submission;
         state.flushes.retain(|flush| !flush.done.is_closed());
         state.flushes.push(Flush { upto, remaining, counts: Counts::default(), done });
         state.flush_upto = upto;
@@ -325,8 +327,8 @@ impl Queue {
     /// Closes the queue, or hastens its close. Waiting submitters get their requests back.
     pub(in crate::flow) fn close(&self, phase: Phase, deadline: Option<Deadline>) {
         let mut state = self.state.lock();
-        if matches!(state.phase, Phase::Open | Phase::Draining) {
-            state.phase = phase;
+        if matches!(state.hot.phase, Phase::Open | Phase::Draining) {
+            state.hot.phase = phase;
         }
         if let Some(new) = deadline {
             state.deadline = Some(match state.deadline {
@@ -348,20 +350,20 @@ impl Queue {
             }
             wakers.push(waiter.waker);
         }
-        state.full = false;
+        state.hot.full = false;
         wakers.extend(state.wake_pump(true));
         drop(state);
         wake_all(wakers);
     }
 
     pub(in crate::flow) fn phase(&self) -> Phase {
-        self.state.lock().phase
+        self.state.lock().hot.phase
     }
 
     pub(in crate::flow) fn set_wake(&self, rows: usize, bytes: usize) {
         let mut state = self.state.lock();
-        state.limits.wake_rows = rows;
-        state.limits.wake_bytes = bytes;
+        state.hot.limits.wake_rows = rows;
+        state.hot.limits.wake_bytes = bytes;
         let waker = state.wake_pump(true);
         drop(state);
         wake_all(waker);
@@ -369,14 +371,14 @@ impl Queue {
 
     /// How long the oldest row still in the queue has waited.
     pub(in crate::flow) fn since(&self) -> Option<Instant> {
-        self.state.lock().since
+        self.state.lock().hot.since
     }
 
     /// Every count and every row held, at one moment.
     pub(in crate::flow) fn stats(&self) -> Stats {
         let state = self.state.lock();
         Stats {
-            submitted: state.next_submission,
+            submitted: state.hot.next_submission,
             written: state.counts.written,
             superseded: state.counts.superseded,
             rejected: state.counts.rejected,
@@ -384,7 +386,7 @@ impl Queue {
             returned: state.counts.returned,
             abandoned: state.counts.abandoned,
             pending: state.pending() as u64,
-            pending_bytes: state.held_bytes as u64,
+            pending_bytes: state.hot.held_bytes as u64,
         }
     }
 }

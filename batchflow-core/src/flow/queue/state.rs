@@ -13,23 +13,12 @@ use crate::request::Request;
 use crate::schema::Schema;
 
 pub(super) struct State {
-    pub(super) entries: Vec<Entry>,
-    pub(super) entry_bytes: usize,
-    /// When the first of `entries` was submitted.
-    pub(super) since: Option<Instant>,
-    pub(super) next_submission: u64,
-    pub(super) limits: Limits,
+    pub(super) hot: Hot,
     pub(super) slots: HashMap<Schema, u32>,
     pub(super) shares: Vec<Share>,
     pub(super) free_slots: Vec<u32>,
-    pub(super) last_slot: u32,
-    pub(super) held_rows: usize,
-    pub(super) held_bytes: usize,
     pub(super) waiters: BTreeMap<u64, Waiter>,
     pub(super) next_ticket: u64,
-    /// A waiter would fit its schema's share, but not the buffer: nobody may overtake it.
-    pub(super) full: bool,
-    pub(super) phase: Phase,
     pub(super) deadline: Option<Deadline>,
     pub(super) pump: Pump,
     pub(super) counts: Counts,
@@ -37,6 +26,24 @@ pub(super) struct State {
     pub(super) in_flight: usize,
     pub(super) flushes: Vec<Flush>,
     pub(super) flush_upto: u64,
+}
+
+/// What every submit touches, side by side: producers on several cores hand each cache line of it
+/// to one another, row by row.
+#[repr(align(64))]
+pub(super) struct Hot {
+    pub(super) entries: Vec<Entry>,
+    pub(super) entry_bytes: usize,
+    pub(super) next_submission: u64,
+    pub(super) held_rows: usize,
+    pub(super) held_bytes: usize,
+    /// When the first of `entries` was submitted.
+    pub(super) since: Option<Instant>,
+    pub(super) last_slot: u32,
+    /// A waiter would fit its schema's share, but not the buffer: nobody may overtake it.
+    pub(super) full: bool,
+    pub(super) phase: Phase,
+    pub(super) limits: Limits,
 }
 
 #[derive(Default)]
@@ -72,21 +79,23 @@ pub(super) struct Flush {
 impl State {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
-            entries: Vec::new(),
-            entry_bytes: 0,
-            since: None,
-            next_submission: 0,
-            limits,
+            hot: Hot {
+                entries: Vec::new(),
+                entry_bytes: 0,
+                next_submission: 0,
+                held_rows: 0,
+                held_bytes: 0,
+                since: None,
+                last_slot: 0,
+                full: false,
+                phase: Phase::Open,
+                limits,
+            },
             slots: HashMap::new(),
             shares: Vec::new(),
             free_slots: Vec::new(),
-            last_slot: 0,
-            held_rows: 0,
-            held_bytes: 0,
             waiters: BTreeMap::new(),
             next_ticket: 0,
-            full: false,
-            phase: Phase::Open,
             deadline: None,
             pump: Pump::default(),
             counts: Counts::default(),
@@ -98,22 +107,22 @@ impl State {
     }
 
     pub(super) fn pending(&self) -> usize {
-        self.entries.len() + self.in_lanes + self.in_flight
+        self.hot.entries.len() + self.in_lanes + self.in_flight
     }
 
     /// The schema's slot, made if need be.
     #[inline]
     pub(super) fn slot(&mut self, schema: &Schema) -> u32 {
-        if let Some(share) = self.shares.get(self.last_slot as usize)
+        if let Some(share) = self.shares.get(self.hot.last_slot as usize)
             && share.schema == *schema
         {
-            return self.last_slot;
+            return self.hot.last_slot;
         }
         let slot = match self.slots.get(schema) {
             Some(&slot) => slot,
             None => self.add_slot(schema),
         };
-        self.last_slot = slot;
+        self.hot.last_slot = slot;
         slot
     }
 
@@ -153,30 +162,30 @@ impl State {
 
     #[inline]
     pub(super) fn fits_buffer(&self, bytes: usize) -> bool {
-        self.held_rows < self.limits.buffer_rows
-            && self.held_bytes + bytes <= self.limits.buffer_bytes
+        self.hot.held_rows < self.hot.limits.buffer_rows
+            && self.hot.held_bytes + bytes <= self.hot.limits.buffer_bytes
     }
 
     #[inline]
     pub(super) fn fits_share(&self, slot: u32, bytes: usize) -> bool {
         let share = self.share(slot);
         share.rows == 0
-            || (share.rows < Limits::share(self.limits.buffer_rows)
-                && share.bytes + bytes <= Limits::share(self.limits.buffer_bytes))
+            || (share.rows < Limits::share(self.hot.limits.buffer_rows)
+                && share.bytes + bytes <= Limits::share(self.hot.limits.buffer_bytes))
     }
 
     #[inline]
     pub(super) fn hold(&mut self, slot: u32, bytes: usize) {
-        self.held_rows += 1;
-        self.held_bytes += bytes;
+        self.hot.held_rows += 1;
+        self.hot.held_bytes += bytes;
         let share = self.share_mut(slot);
         share.rows += 1;
         share.bytes += bytes;
     }
 
     pub(super) fn release(&mut self, slot: u32, rows: usize, bytes: usize) {
-        self.held_rows = self.held_rows.saturating_sub(rows);
-        self.held_bytes = self.held_bytes.saturating_sub(bytes);
+        self.hot.held_rows = self.hot.held_rows.saturating_sub(rows);
+        self.hot.held_bytes = self.hot.held_bytes.saturating_sub(bytes);
         let share = self.share_mut(slot);
         share.rows = share.rows.saturating_sub(rows);
         share.bytes = share.bytes.saturating_sub(bytes);
@@ -191,18 +200,20 @@ impl State {
         slot: u32,
         bytes: usize,
     ) -> (u64, Option<Waker>) {
-        let submission = self.next_submission;
-        self.next_submission += 1;
+        let submission = self.hot.next_submission;
+        self.hot.next_submission += 1;
         let tracked = reply.is_some();
-        self.pump.tracked |= tracked;
-        self.entries.push(Entry { request, reply, slot });
-        self.entry_bytes += bytes;
-        let first = self.since.is_none();
-        if first {
-            self.since = Some(Instant::now());
+        if tracked {
+            self.pump.tracked = true;
         }
-        let full = self.entries.len() == self.limits.wake_rows
-            || self.entry_bytes >= self.limits.wake_bytes;
+        self.hot.entries.push(Entry { request, reply, slot });
+        self.hot.entry_bytes += bytes;
+        let first = self.hot.since.is_none();
+        if first {
+            self.hot.since = Some(Instant::now());
+        }
+        let full = self.hot.entries.len() == self.hot.limits.wake_rows
+            || self.hot.entry_bytes >= self.hot.limits.wake_bytes;
         let waker = if first || full || tracked { self.wake_pump(false) } else { None };
         (submission, waker)
     }
@@ -218,7 +229,7 @@ impl State {
     pub(super) fn add_waiter(&mut self, slot: u32, bytes: usize, waker: Waker) -> u64 {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.full |= self.fits_share(slot, bytes) && self.share(slot).waiting == 0;
+        self.hot.full |= self.fits_share(slot, bytes) && self.share(slot).waiting == 0;
         self.waiters.insert(ticket, Waiter { slot, bytes, granted: false, waker });
         self.share_mut(slot).waiting += 1;
         ticket
@@ -241,7 +252,7 @@ impl State {
     /// have room in their share. Returns whom to wake.
     #[must_use]
     pub(super) fn grant(&mut self) -> Vec<Waker> {
-        self.full = false;
+        self.hot.full = false;
         let mut wakers = Vec::new();
         if self.waiters.is_empty() {
             return wakers;
@@ -260,7 +271,7 @@ impl State {
                 self.share_mut(waiter.slot).waiting -= 1;
                 wakers.push(waiter.waker.clone());
             } else {
-                self.full = true;
+                self.hot.full = true;
                 break;
             }
         }
