@@ -91,3 +91,24 @@ async fn promise_3_a_schema_that_core_cannot_compare_goes_one_batch_at_a_time() 
     assert_eq!(flow.flush().await.unwrap().written, 4);
     assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
 }
+
+/// A span that no clock reaches means never.
+#[tokio::test(start_paused = true)]
+async fn the_longest_spans_there_are_mean_never_and_panic_nowhere() {
+    let log = Log::default();
+    let retry = batchflow_core::RetryPolicy::default().give_up_after(Duration::MAX);
+    let flow = BatchFlow::builder(logging(&log))
+        .flush_interval(Duration::MAX)
+        .timeout(Duration::MAX)
+        .grace(Duration::MAX)
+        .close_timeout(Duration::MAX)
+        .retry(retry)
+        .build()
+        .unwrap();
+    flow.submit(row(1)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(flow.stats().pending, 1);
+    assert!(flow.health().is_healthy());
+    flow.tune(|pace| pace.flush_interval(Duration::MAX));
+    assert!(flow.close().await.unwrap().all_written());
+}

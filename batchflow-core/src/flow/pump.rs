@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::flight::Flight;
 use super::lane::{Due, FlightNumber, Held, KeyHash, Lane, Sent};
 use super::queue::{End, Entry, From, Look, Phase};
-use super::shared::{Ended, Shared, after};
+use super::shared::{Ended, Shared, after, later};
 use super::station::{Rules, Station, Table, limits};
 use crate::driver::{Attempt, Capabilities, Driver, ErrorKind, TableInfo};
 use crate::executor::Executor;
@@ -79,7 +79,7 @@ impl Pump {
         let look = self.shared.queue.look();
         let look = self.obey(look, now);
         let interval = self.shared.tune().flush_interval;
-        let aged = |since: Instant| since + interval <= now;
+        let aged = |since: Instant| later(since, interval) <= now;
         let may_start = || self.shared.slots.available() > 0;
         let lane_aged = || {
             let lanes = self.stations.iter().flatten().filter_map(Station::lane);
@@ -260,7 +260,7 @@ impl Pump {
     }
 
     fn next_turn(&self, look: &Look, interval: Duration) -> Option<Instant> {
-        let queued = self.shared.queue.since().map(|since| since + interval);
+        let queued = self.shared.queue.since().map(|since| later(since, interval));
         let free = self.shared.slots.available() > 0 && self.shared.letters.backlog() == 0;
         let stations = self.stations.iter().flatten().filter(|_| free);
         let lanes = stations.filter_map(|station| station.next_turn(interval)).min();

@@ -135,7 +135,8 @@ impl Shared {
         let now = Instant::now();
         let notes = self.notes();
         let oldest = notes.oldest.into_iter().chain(self.queue.since()).min();
-        let late = notes.flying.iter().filter(|(started, _)| *started + self.terms.patience <= now);
+        let late =
+            notes.flying.iter().filter(|(started, _)| later(*started, self.terms.patience) <= now);
         let late = late.map(|(_, schema)| schema.table().to_string());
         let mut stalled: Vec<String> =
             late.chain(notes.failed.iter().map(|schema| schema.table().to_string())).collect();
@@ -219,11 +220,15 @@ impl Shared {
     }
 }
 
-/// `wait` from now; where the clock does not reach that far, a year.
+/// `wait` from now.
 pub(super) fn after(wait: Duration) -> Instant {
+    later(Instant::now(), wait)
+}
+
+/// `wait` after `from`; a year after it at the latest, since no clock reaches without end.
+pub(super) fn later(from: Instant, wait: Duration) -> Instant {
     const YEAR: Duration = Duration::from_secs(365 * 24 * 3_600);
-    let now = Instant::now();
-    now.checked_add(wait.min(YEAR)).unwrap_or(now)
+    from.checked_add(wait.min(YEAR)).unwrap_or(from)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

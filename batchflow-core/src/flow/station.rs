@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::lane::{BatchLimits, FlightNumber, Held, Lane};
+use super::shared::{after, later};
 use crate::coalesce::Coalescer;
 use crate::driver::{Capabilities, Driver, ErrorClass, ErrorKind, Stage, TableInfo, WriteError};
 use crate::executor::{Backoff, Slots};
@@ -161,7 +162,7 @@ impl Station {
     /// When this station next needs the pump, were a batch free to start.
     pub(super) fn next_turn(&self, interval: Duration) -> Option<Instant> {
         match &self.table {
-            Table::Open(lane) => lane.oldest_startable().map(|since| since + interval),
+            Table::Open(lane) => lane.oldest_startable().map(|since| later(since, interval)),
             Table::Failed(until) if !self.rows.is_empty() => Some(*until),
             _ => None,
         }
@@ -180,7 +181,7 @@ pub(super) struct Describer {
 impl Describer {
     /// Describes a table; a transient failure is tried again until the retries are over.
     pub(super) async fn describe(&self, schema: &Schema) -> Result<TableInfo, RowError> {
-        let give_up = Instant::now() + self.backoff.policy.limit();
+        let give_up = after(self.backoff.policy.limit());
         let mut attempt = 1;
         loop {
             let slot = self.slots.acquire().await;
@@ -202,7 +203,7 @@ impl Describer {
                 return Err(RowError::Rejected(error));
             }
             let delay = self.backoff.delay(attempt).max(error.retry_after().unwrap_or_default());
-            if Instant::now() + delay >= give_up || !self.backoff.policy.allows_another(attempt) {
+            if after(delay) >= give_up || !self.backoff.policy.allows_another(attempt) {
                 return Err(RowError::NotSent(error));
             }
             tokio::time::sleep(delay).await;
