@@ -100,8 +100,8 @@ fn through(bench: &mut Bench) {
 /// Whether memory is flat after the first 100,000 of 10,000,000 rows: the most held while the last
 /// million passes, to the most held while the million after those first does.
 ///
-/// What is in transit at the worst moment varies by a fifth; a leak of one byte a row would more
-/// than double the peak.
+/// What is in transit at the worst moment varies by a fifth, and a lane's table of keys doubles once;
+/// a leak of one byte a row would more than double the peak.
 fn flat(bench: &mut Bench) {
     let (first, span, count): (i64, i64, i64) =
         bench.pick((100_000, 1_000_000, 10_000_000), (1_000, 10_000, 100_000));
@@ -128,5 +128,5 @@ fn flat(bench: &mut Bench) {
         })
     };
     let name = format!("{count} rows: peak memory at the end to that at the beginning");
-    bench.measure(&name, Bar::AtMost(1.25), 1, ours);
+    bench.measure(&name, Bar::AtMost(1.1), 1, ours);
 }
