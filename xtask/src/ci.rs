@@ -30,7 +30,7 @@ fn checks(steps: &mut Steps, workspace: &Workspace, with_test: bool) -> Result<(
     let mut doc = cargo::command("doc");
     doc.env("RUSTDOCFLAGS", "-D warnings").args(["--workspace", "--no-deps", "--all-features"]);
     steps.command("documentation", &mut doc)?;
-    if with_test { test::all(steps, workspace, test::Coverage::Measured) } else { Ok(()) }
+    if with_test { test::all(steps, workspace, test::Coverage::Measured, false) } else { Ok(()) }
 }
 
 fn lints(steps: &mut Steps, name: &str, features: &str) -> Result<(), Error> {

@@ -5,6 +5,7 @@ mod cargo;
 mod ci;
 mod coverage;
 mod features;
+mod integration;
 mod loom;
 mod replay;
 mod steps;
@@ -22,12 +23,25 @@ The workspace's own commands.
 Usage: cargo xtask COMMAND [OPTIONS]
 
 Commands:
-  test      Unit, integration, documentation and model-checked tests of every crate, and
-            line coverage where a tool for it is installed
+  test      Unit, documentation and model-checked tests of every crate, line coverage where a
+            tool for it is installed, then `integration` of every backend that can be tested here
               --no-coverage   without the coverage
+              --all           fail where a backend cannot be tested; so does CI in the environment
   ci        Everything that a change must pass: format, lints, documentation, dependency tree,
             feature combinations, then `test`
               --no-test       without `test`
+  integration [TEST…]
+            Every backend's tests, or those of these names, against servers that it finds by URL
+            (BATCHFLOW_POSTGRES_URL), starts from binaries, or runs in Docker, and takes down
+              --backend A,B       these only: sqlite, postgres
+              --postgres-bin DIR  PostgreSQL's binaries; more than once for more than one version
+              --pgbouncer PATH    PgBouncer's program; more than once for more than one version
+              --install           install what is missing by apt-get (done as root where CI is set)
+              --seeds N           repeat each fault N times, 1 left out
+              --seed S            the first seed, a fresh one left out
+              --keep              leave the servers up, and print their URLs
+              --down              end what --keep left, and nothing else
+              --report FILE       write what was run, and what became of it, as JSON
   loom      The model-checked tests alone
   replay    The seeded schedules test with one seed: cargo xtask replay SEED
   bench     Benchmarks, against their rivals: cargo xtask bench core|sqlite
@@ -59,6 +73,7 @@ fn dispatch() -> Result<(), Error> {
         }
         "bench" => bench::run(arguments),
         "ci" => ci::run(arguments),
+        "integration" => integration::run(arguments),
         "loom" => loom::run(arguments),
         "replay" => replay::run(arguments),
         "test" => test::run(arguments),

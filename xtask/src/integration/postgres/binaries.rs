@@ -1,0 +1,125 @@
+//! Finding PostgreSQL's binaries.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::integration::system::Account;
+
+/// Where the distributions and installers put a folder for each version, `*` standing for one
+/// part of the path: Debian and Ubuntu, Red Hat, Alpine, the installer from source, Homebrew on
+/// either processor, Postgres.app.
+const USUAL: [&str; 7] = [
+    "/usr/lib/postgresql/*/bin",
+    "/usr/pgsql-*/bin",
+    "/usr/libexec/postgresql*",
+    "/usr/local/pgsql/bin",
+    "/opt/homebrew/opt/postgresql*/bin",
+    "/usr/local/opt/postgresql*/bin",
+    "/Applications/Postgres.app/Contents/Versions/*/bin",
+];
+
+/// A folder with `postgres` and `initdb` that run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Binaries {
+    pub(crate) folder: PathBuf,
+    /// As PostgreSQL says it: `15.4`, `18beta1`.
+    pub(crate) version: String,
+}
+
+impl Binaries {
+    /// Those in the folders that are given; else one of each major version on `PATH` and in the
+    /// usual places, the newest last.
+    pub(crate) fn find(given: &[PathBuf], account: &Account) -> Result<Vec<Self>, Error> {
+        if !given.is_empty() {
+            return given.iter().map(|folder| Self::in_folder(folder, account)).collect();
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        // What is on PATH may be links: the folder they lead to has the other programs, and is
+        // known as the same one.
+        let on_path = std::env::split_paths(&path).filter_map(|folder| {
+            Some(folder.join("postgres").canonicalize().ok()?.parent()?.into())
+        });
+        let usual = USUAL.iter().flat_map(|pattern| matching(pattern));
+        let mut found: BTreeMap<u32, Self> = BTreeMap::new();
+        for folder in on_path.chain(usual) {
+            // A folder that does not serve is passed over: another may.
+            let Ok(binaries) = Self::in_folder(&folder, account) else { continue };
+            found.entry(binaries.major()).or_insert(binaries);
+        }
+        Ok(found.into_values().collect())
+    }
+
+    fn in_folder(folder: &Path, account: &Account) -> Result<Self, Error> {
+        let version = |name: &str| -> Result<String, Error> {
+            let program = folder.join(name);
+            let mut command = account.command(&program);
+            command.arg("--version").current_dir("/");
+            let output = crate::cargo::output(&mut command)?;
+            let version = output.split(") ").nth(1).and_then(|rest| rest.split_whitespace().next());
+            version
+                .map(str::to_owned)
+                .ok_or_else(|| format!("{} does not say its version", program.display()).into())
+        };
+        let server = version("postgres")?;
+        if version("initdb")? != server {
+            return Err(format!("{} mixes versions", folder.display()).into());
+        }
+        Ok(Self { folder: folder.to_owned(), version: server })
+    }
+
+    pub(crate) fn major(&self) -> u32 {
+        let digits = self.version.find(|c: char| !c.is_ascii_digit());
+        self.version[..digits.unwrap_or(self.version.len())].parse().unwrap_or(0)
+    }
+}
+
+/// The folders that a pattern names, in order of their names.
+fn matching(pattern: &str) -> Vec<PathBuf> {
+    let mut found = vec![PathBuf::from("/")];
+    for part in pattern.split('/').filter(|part| !part.is_empty()) {
+        found = match part.split_once('*') {
+            None => found.into_iter().map(|folder| folder.join(part)).collect(),
+            Some((before, after)) => found
+                .iter()
+                .filter_map(|folder| std::fs::read_dir(folder).ok())
+                .flatten()
+                .flatten()
+                .filter(|entry| {
+                    let name = entry.file_name();
+                    let name = name.to_string_lossy();
+                    name.starts_with(before) && name[before.len()..].ends_with(after)
+                })
+                .map(|entry| entry.path())
+                .collect(),
+        };
+    }
+    found.retain(|folder| folder.is_dir());
+    found.sort();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_end_of_a_name() {
+        let folder = std::env::temp_dir().join(format!("xtask-matching-{}", std::process::id()));
+        for name in ["pg-9/bin", "pg-18/bin", "pg-18/lib", "other/bin"] {
+            std::fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        let pattern = format!("{}/pg-*/bin", folder.display());
+        let found = matching(&pattern);
+        assert_eq!(found, [folder.join("pg-18/bin"), folder.join("pg-9/bin")]);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn the_major_version_leads() {
+        for (version, major) in [("15.4", 15), ("18beta1", 18), ("9", 9), ("", 0)] {
+            let binaries = Binaries { folder: PathBuf::new(), version: version.to_owned() };
+            assert_eq!(binaries.major(), major, "{version}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! PgBouncer in transaction mode, before a server.
+
+use std::fs::File;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::config;
+use crate::Error;
+use crate::integration::folder::{self, Folder};
+use crate::integration::server::{Order, Server, Settings, free_port, tail, wait_until};
+use crate::integration::system::{Account, Signal};
+use crate::integration::takedown::Process;
+
+/// Where it stands when it is not on `PATH`: distributions count it among the system's programs.
+const USUAL: [&str; 4] = [
+    "/usr/sbin/pgbouncer",
+    "/usr/local/sbin/pgbouncer",
+    "/opt/homebrew/bin/pgbouncer",
+    "/usr/local/bin/pgbouncer",
+];
+
+/// The first version that keeps prepared statements apart in transaction mode.
+const PREPARES: (u32, u32) = (1, 21);
+
+/// A program `pgbouncer` that runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Bouncer {
+    program: PathBuf,
+    version: String,
+    account: Account,
+}
+
+impl Bouncer {
+    /// Those that are given; else the first that runs, on `PATH` or in the usual places.
+    pub(crate) fn find(given: &[PathBuf], account: &Account) -> Result<Vec<Self>, Error> {
+        if !given.is_empty() {
+            return given.iter().map(|program| Self::at(program, account)).collect();
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let on_path = std::env::split_paths(&path).map(|folder| folder.join("pgbouncer"));
+        let places = on_path.chain(USUAL.map(PathBuf::from)).filter(|program| program.is_file());
+        let mut runs = places.filter_map(|program| Self::at(&program, account).ok());
+        Ok(runs.next().into_iter().collect())
+    }
+
+    fn at(program: &Path, account: &Account) -> Result<Self, Error> {
+        let mut command = account.command(program);
+        command.arg("--version").current_dir("/");
+        let output = crate::cargo::output(&mut command)?;
+        let version = output.split_whitespace().nth(1).ok_or("it does not say its version");
+        let version = version.map_err(|error| format!("{}: {error}", program.display()))?;
+        let (program, account) = (program.to_owned(), account.clone());
+        Ok(Self { program, version: version.to_owned(), account })
+    }
+
+    pub(crate) fn label(&self) -> String {
+        format!("PgBouncer {}", self.version)
+    }
+
+    fn keeps_prepared_statements(&self) -> bool {
+        let mut parts = self.version.split('.').map(|part| part.parse().unwrap_or(0));
+        (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) >= PREPARES
+    }
+
+    /// Starts one before a server.
+    pub(crate) fn start(
+        &self,
+        name: &str,
+        before: &dyn Server,
+        folder: &Arc<Folder>,
+        logs: &Path,
+        settings: &Settings,
+    ) -> Result<Box<dyn Server>, Error> {
+        let home = folder.own(name, &self.account)?;
+        let password = before.password().to_owned();
+        let users = format!("\"postgres\" \"{password}\"\n");
+        config::write(&home.join("users"), &users, &self.account)?;
+        let mut pooler = Pooler {
+            bouncer: self.clone(),
+            name: name.to_owned(),
+            log: logs.join(format!("{name}.log")),
+            home,
+            password,
+            port: 0,
+            process: None,
+            stalled: false,
+            left: false,
+        };
+        let mut tries = 3;
+        loop {
+            pooler.port = free_port()?;
+            pooler.configure(before.port(), settings)?;
+            match pooler.run() {
+                Ok(()) => return Ok(Box::new(pooler)),
+                Err(error) if tries == 1 => return Err(error),
+                Err(_) => tries -= 1,
+            }
+        }
+    }
+}
+
+/// A running PgBouncer with its folder: dropped, it is killed and the folder removed.
+#[derive(Debug)]
+struct Pooler {
+    bouncer: Bouncer,
+    name: String,
+    home: PathBuf,
+    log: PathBuf,
+    password: String,
+    port: u16,
+    process: Option<Process>,
+    stalled: bool,
+    left: bool,
+}
+
+impl Pooler {
+    fn configure(&self, server: u16, settings: &Settings) -> Result<(), Error> {
+        let home = self.home.display();
+        let mut lines = vec![
+            "[databases]".to_owned(),
+            format!("* = host=127.0.0.1 port={server}"),
+            "[pgbouncer]".to_owned(),
+            "listen_addr = 127.0.0.1".to_owned(),
+            format!("listen_port = {}", self.port),
+            "unix_socket_dir =".to_owned(),
+            "pool_mode = transaction".to_owned(),
+            "auth_type = scram-sha-256".to_owned(),
+            format!("auth_file = {home}/users"),
+            format!("pidfile = {home}/pgbouncer.pid"),
+            "admin_users = postgres".to_owned(),
+            "max_client_conn = 1000".to_owned(),
+            // Few, so that clients do share and change connections.
+            "default_pool_size = 10".to_owned(),
+            "server_login_retry = 0".to_owned(),
+        ];
+        if self.bouncer.keeps_prepared_statements() {
+            lines.push("max_prepared_statements = 100".to_owned());
+        }
+        for (name, value) in settings {
+            config::check(name)?;
+            lines.push(format!("{name} = {value}"));
+        }
+        let text = lines.join("\n") + "\n";
+        config::write(&self.home.join("pgbouncer.ini"), &text, &self.bouncer.account)
+    }
+
+    fn run(&mut self) -> Result<(), Error> {
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let mut command: Command = self.bouncer.account.command(&self.bouncer.program);
+        command.arg(self.home.join("pgbouncer.ini")).current_dir(&self.home);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        // One that was killed leaves its note, and the next refuses to start.
+        let _ = std::fs::remove_file(self.home.join("pgbouncer.pid"));
+        let mut process = Process::spawn(&mut command)?;
+        wait_until(&format!("the start of {}", self.name), || {
+            if process.ended()?.is_some() {
+                let said = tail(&self.log);
+                return Err(format!("{} did not start:\n{said}", self.name).into());
+            }
+            Ok(TcpStream::connect(("127.0.0.1", self.port)).is_ok())
+        })?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    fn process(&mut self) -> Result<&mut Process, Error> {
+        let name = &self.name;
+        self.process.as_mut().ok_or_else(|| format!("{name} does not run").into())
+    }
+
+    fn resume(&mut self) -> Result<(), Error> {
+        if std::mem::take(&mut self.stalled) { self.process()?.stall(false) } else { Ok(()) }
+    }
+
+    /// SIGTERM ends it at once; an end in order would wait for every client.
+    fn stop(&mut self) -> Result<(), Error> {
+        self.resume()?;
+        let mut process =
+            self.process.take().ok_or_else(|| format!("{} does not run", self.name))?;
+        process.signal(Signal::Terminate)?;
+        process.wait(Duration::from_secs(10))?;
+        Ok(())
+    }
+}
+
+impl Server for Pooler {
+    fn url(&self) -> String {
+        format!("postgresql://postgres:{}@127.0.0.1:{}/postgres", self.password, self.port)
+    }
+
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn label(&self) -> String {
+        self.bouncer.label()
+    }
+
+    fn password(&self) -> &str {
+        &self.password
+    }
+
+    fn obey(&mut self, order: Order) -> Result<(), Error> {
+        match order {
+            Order::Stop => self.stop(),
+            Order::Kill => {
+                self.process()?.kill();
+                self.process = None;
+                self.stalled = false;
+                Ok(())
+            }
+            Order::Restart => {
+                if self.process.is_some() {
+                    self.stop()?;
+                }
+                self.run()
+            }
+            Order::Stall => {
+                self.process()?.stall(true)?;
+                self.stalled = true;
+                Ok(())
+            }
+            Order::Resume => self.resume(),
+            Order::Promote => Err("a PgBouncer is not promoted".into()),
+        }
+    }
+
+    fn leave(mut self: Box<Self>) {
+        self.left = true;
+        if let Some(process) = self.process.take() {
+            process.leave();
+        }
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        if !self.left {
+            self.process = None;
+            folder::remove(&self.home);
+        }
+    }
+}
