@@ -22,6 +22,7 @@ pub struct BatchWriterBuilder {
     max_retries: u32,
     timeout: Duration,
     throttle: Duration,
+    listed: usize,
     sink: Option<Arc<dyn DeadLetterSink>>,
     classes: Classes,
     metrics: Option<Arc<dyn Metrics>>,
@@ -36,6 +37,7 @@ impl BatchWriterBuilder {
             max_retries: 3,
             timeout: Duration::from_secs(30),
             throttle: Duration::ZERO,
+            listed: 1_000,
             sink: None,
             classes: Classes::default(),
             metrics: None,
@@ -78,6 +80,13 @@ impl BatchWriterBuilder {
     /// others are logged without their values.
     pub fn dead_letters(mut self, sink: impl DeadLetterSink) -> Self {
         self.sink = Some(Arc::new(sink));
+        self
+    }
+
+    /// How many of the rows that were not written the summary lists, each with its values.
+    /// Default: the first 1,000.
+    pub fn list_failures(mut self, rows: usize) -> Self {
+        self.listed = rows;
         self
     }
 
@@ -129,6 +138,7 @@ impl BatchWriterBuilder {
                 max_retries: self.max_retries,
                 timeout: self.timeout,
                 throttle: self.throttle,
+                listed: self.listed,
             },
         })
     }

@@ -65,6 +65,8 @@ struct Settings {
     max_retries: u32,
     timeout: Duration,
     throttle: Duration,
+    /// How many failures the summary lists.
+    listed: usize,
 }
 
 impl BatchWriter {

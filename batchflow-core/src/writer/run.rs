@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::front::{Front, Row};
-use super::summary::{BulkError, LISTED, Stopped, WriteSummary};
+use super::summary::{BulkError, Stopped, WriteSummary};
 use super::{BatchWriter, Settings};
 use crate::dead_letter::{self, DeadLetter, DeadLetterError};
 use crate::driver::{Attempt, ErrorClass, ErrorKind, Stage, TableInfo, WriteError};
@@ -200,7 +200,7 @@ impl<'a> Run<'a> {
             RowError::Unknown(_) => self.summary.unknown += 1,
             RowError::Rejected(_) | RowError::NotSent(_) => self.summary.rejected += 1,
         }
-        let listed = self.summary.failures.len() < LISTED;
+        let listed = self.summary.failures.len() < self.writer.settings.listed;
         match (listed, self.writer.sink.is_some()) {
             (true, true) => {
                 self.summary.failures.push(letter.clone());

@@ -22,9 +22,6 @@ pub struct WriteSummary {
     pub(super) failures: Vec<DeadLetter>,
 }
 
-/// So many failures are listed.
-pub(super) const LISTED: usize = 1_000;
-
 impl WriteSummary {
     /// The rows taken from the input.
     pub fn submitted(&self) -> u64 {
@@ -67,7 +64,8 @@ impl WriteSummary {
         self.written == self.submitted
     }
 
-    /// The first 1,000 rows that were rejected or are unknown, with their values and why.
+    /// The first rows that were rejected or are unknown, with their values and why: 1,000, or as
+    /// many as [`list_failures`](super::BatchWriterBuilder::list_failures) says.
     pub fn failures(&self) -> &[DeadLetter] {
         &self.failures
     }
