@@ -10,6 +10,8 @@ use std::path::PathBuf;
 pub(crate) enum Bar {
     AtMost(f64),
     AtLeast(f64),
+    /// Whatever it is, it is reported.
+    None,
 }
 
 impl Bar {
@@ -17,6 +19,7 @@ impl Bar {
         match self {
             Self::AtMost(bar) => value <= bar,
             Self::AtLeast(bar) => value >= bar,
+            Self::None => true,
         }
     }
 
@@ -24,6 +27,7 @@ impl Bar {
         match self {
             Self::AtMost(bar) => format!("<= {bar}"),
             Self::AtLeast(bar) => format!(">= {bar}"),
+            Self::None => "-".to_owned(),
         }
     }
 }
@@ -44,7 +48,25 @@ impl Figure {
     fn met(&self) -> bool {
         self.bar.is_met(self.ratio.unwrap_or(self.ours))
     }
+
+    fn end(&self) -> &'static str {
+        match self.bar {
+            Bar::None => "",
+            _ if self.met() => "met",
+            _ => "MISSED",
+        }
+    }
 }
+
+/// A rival in a [`Bench::contest`]: its name, and a bar for each of the contest's figures.
+pub(crate) struct Rival<'a, const N: usize> {
+    pub(crate) name: &'a str,
+    pub(crate) bars: [Bar; N],
+    pub(crate) turn: Turn<'a, N>,
+}
+
+/// Measures once; told whether this is the round that only warms up.
+pub(crate) type Turn<'a, const N: usize> = &'a mut dyn FnMut(bool) -> [f64; N];
 
 /// A benchmark's run: its options and the figures so far.
 pub(crate) struct Bench {
@@ -52,6 +74,7 @@ pub(crate) struct Bench {
     only: Option<String>,
     quick: bool,
     figures: Vec<Figure>,
+    not_run: Vec<String>,
 }
 
 impl Bench {
@@ -59,7 +82,8 @@ impl Bench {
     /// works, and a part of the names to be measured. Cargo itself adds `--bench`; without it, as
     /// under `cargo test`, the run is quick.
     pub(crate) fn from_args() -> Result<Self, String> {
-        let mut bench = Self { json: None, only: None, quick: true, figures: Vec::new() };
+        let (figures, not_run) = (Vec::new(), Vec::new());
+        let mut bench = Self { json: None, only: None, quick: true, figures, not_run };
         let mut measured = false;
         let mut quick = false;
         let mut arguments = std::env::args().skip(1);
@@ -136,6 +160,62 @@ impl Bench {
         self.add(Figure { name: name.to_owned(), ours, rival: None, ratio: None, min, max, bar });
     }
 
+    /// Measures several figures of ours and of each rival in turn, another beginning each round;
+    /// the ratios are ours to each rival's, round by round.
+    pub(crate) fn contest<const N: usize>(
+        &mut self,
+        name: &str,
+        figures: [&str; N],
+        rounds: usize,
+        ours: Turn<'_, N>,
+        rivals: Vec<Rival<'_, N>>,
+    ) {
+        if !self.is_wanted(name) {
+            return;
+        }
+        let rounds = self.pick(rounds, 1);
+        let mut turns: Vec<Turn<'_, N>> = vec![ours];
+        let mut about = Vec::new();
+        for Rival { name, bars, turn } in rivals {
+            turns.push(turn);
+            about.push((name, bars));
+        }
+        let count = turns.len();
+        let mut measured = vec![Vec::new(); count];
+        for round in 0..=rounds {
+            for at in (0..count).map(|at| (at + round) % count) {
+                let came = turns[at](round == 0);
+                if round > 0 {
+                    measured[at].push(came);
+                }
+            }
+        }
+        let own = measured.remove(0);
+        for ((rival, bars), theirs) in about.into_iter().zip(measured) {
+            for (at, what) in figures.iter().enumerate() {
+                let ratios = own.iter().zip(&theirs).map(|(own, theirs)| own[at] / theirs[at]);
+                let (min, ratio, max) = spread(ratios.collect());
+                let middle = |of: &[[f64; N]]| spread(of.iter().map(|round| round[at]).collect()).1;
+                self.add(Figure {
+                    name: format!("{name}, {what}: against {rival}"),
+                    ours: middle(&own),
+                    rival: Some(middle(&theirs)),
+                    ratio: Some(ratio),
+                    min,
+                    max,
+                    bar: bars[at],
+                });
+            }
+        }
+    }
+
+    /// Notes what could not be measured here, and why.
+    pub(crate) fn not_run(&mut self, name: &str, why: &str) {
+        if self.is_wanted(name) {
+            self.not_run.push(format!("NOT RUN: {name}: {why}"));
+        }
+    }
+
     fn add(&mut self, figure: Figure) {
         eprintln!("measured: {}", figure.name);
         self.figures.push(figure);
@@ -159,8 +239,11 @@ impl Bench {
                 number(figure.min),
                 number(figure.max),
                 figure.bar.text(),
-                if figure.met() { "met" } else { "MISSED" },
+                figure.end(),
             );
+        }
+        for line in &self.not_run {
+            println!("{line}");
         }
         if self.quick {
             println!("a quick run: these figures show only that the benchmark works");
