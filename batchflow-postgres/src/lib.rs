@@ -1,5 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+#![allow(dead_code, reason = "until the driver calls them")]
+
+mod catalog;
+mod culprit;
+mod encode;
+mod error;
+mod sqlstate;
+mod table;
+mod types;
 
 pub mod session;
 
