@@ -101,7 +101,7 @@ SELECT c.relkind::text, \
   pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP'), \
   pg_catalog.current_setting('server_version_num')::int4, \
   pg_catalog.lower('ABCDEFGHIJKLMNOPQRSTUVWXYZ' COLLATE \"default\") \
-    = 'abcdefghijklmnopqrstuvwxyz' COLLATE \"C\" \
+    = 'abcdefghijklmnopqrstuvwxyz' \
 FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)";
 
 /// Each column's type, and beneath it the types it is made of: a domain's base, an array's

@@ -8,6 +8,8 @@ mod encode;
 mod error;
 mod sqlstate;
 mod table;
+#[cfg(test)]
+mod testing;
 mod types;
 
 pub mod session;

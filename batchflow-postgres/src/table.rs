@@ -349,3 +349,6 @@ fn exact(ty: &mut ColumnType) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

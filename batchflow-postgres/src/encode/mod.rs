@@ -38,6 +38,8 @@ mod plain;
 mod printed;
 mod refusal;
 mod temporal;
+#[cfg(test)]
+mod tests;
 mod text;
 mod written;
 

@@ -1,0 +1,65 @@
+//! A server for unit tests of what the crate keeps to itself.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
+
+use std::error::Error;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::BytesMut;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+/// A connection to the server that `BATCHFLOW_POSTGRES_URL` names, in a schema of its own.
+pub(crate) async fn connect() -> Client {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let url = std::env::var("BATCHFLOW_POSTGRES_URL").expect("BATCHFLOW_POSTGRES_URL");
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.expect("a connection");
+    tokio::spawn(connection);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let schema = format!("unit_{}_{number}", std::process::id());
+    run(&client, &format!("CREATE SCHEMA {schema}; SET search_path = {schema}, public")).await;
+    run(&client, "SET TimeZone = 'UTC'; SET client_min_messages = warning").await;
+    client
+}
+
+/// Drops what [`connect`] made.
+pub(crate) async fn clean_up(client: Client) {
+    run(&client, "DO $$ BEGIN EXECUTE 'DROP SCHEMA ' || current_schema() || ' CASCADE'; END $$")
+        .await;
+}
+
+/// Runs statements that must succeed.
+pub(crate) async fn run(client: &Client, sql: &str) {
+    if let Err(error) = client.batch_execute(sql).await {
+        panic!("{sql}: {error:?}");
+    }
+}
+
+/// The first column of each row, as text.
+pub(crate) async fn column(
+    client: &Client,
+    sql: &str,
+) -> Result<Vec<Option<String>>, tokio_postgres::Error> {
+    let messages = client.simple_query(sql).await?;
+    let rows = messages.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row.get(0).map(str::to_owned)),
+        _ => None,
+    });
+    Ok(rows.collect())
+}
+
+/// A parameter that is encoded already.
+#[derive(Debug)]
+pub(crate) struct Encoded(pub(crate) BytesMut);
+
+impl ToSql for Encoded {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.extend_from_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
