@@ -12,7 +12,30 @@ mod table;
 mod testing;
 mod types;
 
+mod catalog;
+mod config;
+mod connect;
+mod culprit;
+mod driver;
+mod encode;
+mod error;
+mod fence;
+mod plan;
+mod preview;
 pub mod session;
+mod settle;
+mod sqlstate;
+mod statement;
+mod table;
+mod transaction;
+mod types;
+mod verdict;
+mod way;
 
 pub use batchflow_core::*;
 pub use tokio_postgres as client;
+
+pub use config::{PostgresConfig, RootCert, SslMode};
+pub use connect::{ConnectionSource, Lease};
+pub use driver::PostgresDriver;
+pub use way::Way;

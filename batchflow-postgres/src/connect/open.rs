@@ -1,0 +1,115 @@
+//! [`Opener`]: opens connections, host after host.
+
+use std::time::Duration;
+
+use batchflow_core::{ErrorKind, Stage, WriteError};
+use tokio::task::JoinHandle;
+use tokio_postgres::config::{Config, Host};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Connection, Error, NoTls, Socket};
+
+use super::tls::{Tls, client_mode};
+use crate::config::{Address, PostgresConfig};
+use crate::error::translate;
+
+/// A connection and the task that drives it, which ends with it.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) client: Client,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Opens connections to the first of several servers that takes one.
+#[derive(Debug)]
+pub(crate) struct Opener {
+    hosts: Vec<Config>,
+    shuffle: bool,
+    /// How long one host is given.
+    each: Duration,
+    tls: Tls,
+}
+
+impl Opener {
+    pub(crate) fn new(config: &PostgresConfig, tls: Tls) -> Self {
+        let local = PostgresConfig::new().host("localhost", 5432).hosts;
+        let hosts = if config.hosts.is_empty() { &local } else { &config.hosts };
+        let each = config.connect_timeout / u32::try_from(hosts.len()).unwrap_or(u32::MAX).max(1);
+        let one = |address: &Address| {
+            let mut one = config.client.clone();
+            one.ssl_mode(client_mode(config.ssl_mode));
+            one.connect_timeout(each);
+            match &address.host {
+                Some(Host::Tcp(name)) => {
+                    one.host(name);
+                }
+                #[cfg(unix)]
+                Some(Host::Unix(folder)) => {
+                    one.host_path(folder);
+                }
+                None => {}
+            }
+            if let Some(address) = address.hostaddr {
+                one.hostaddr(address);
+            }
+            one.port(address.port);
+            one
+        };
+        Self { hosts: hosts.iter().map(one).collect(), shuffle: config.shuffle, each, tls }
+    }
+
+    pub(crate) fn tls(&self) -> &Tls {
+        &self.tls
+    }
+
+    /// Opens a connection to the first host that takes one. The last host's error where none does.
+    pub(crate) async fn open(&self) -> Result<Opened, WriteError> {
+        let first = if self.shuffle { fastrand::usize(..self.hosts.len()) } else { 0 };
+        let (before, from) = self.hosts.split_at(first);
+        let mut last = None;
+        for host in from.iter().chain(before) {
+            match tokio::time::timeout(self.each, self.open_one(host)).await {
+                Ok(Ok(opened)) => return Ok(opened),
+                Ok(Err(error)) => last = Some(translate(&error, Stage::Connect, None)),
+                Err(_too_long) => last = last.or_else(|| Some(silent())),
+            }
+        }
+        Err(last.unwrap_or_else(silent))
+    }
+
+    async fn open_one(&self, host: &Config) -> Result<Opened, Error> {
+        match &self.tls {
+            Tls::Plain => connect(host, NoTls).await,
+            #[cfg(feature = "tls")]
+            Tls::Rustls(tls) => connect(host, tls.clone()).await,
+        }
+    }
+}
+
+fn silent() -> WriteError {
+    let error = WriteError::new(ErrorKind::Connection).at(Stage::Connect);
+    error.with_message("the server did not answer in time")
+}
+
+async fn connect<T>(config: &Config, tls: T) -> Result<Opened, Error>
+where
+    T: MakeTlsConnect<Socket, Stream: Send + 'static>,
+{
+    let (client, connection) = config.connect(tls).await?;
+    Ok(Opened { client, task: tokio::spawn(drive(connection)) })
+}
+
+/// Moves what is sent and answered until the connection ends. Notices are dropped unseen: they
+/// may hold values.
+async fn drive<S>(mut connection: Connection<Socket, S>)
+where
+    S: tokio_postgres::tls::TlsStream + Unpin,
+{
+    while let Some(Ok(_)) = std::future::poll_fn(|context| connection.poll_message(context)).await {
+    }
+}

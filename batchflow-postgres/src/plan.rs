@@ -1,0 +1,124 @@
+//! [`Plan`]: how the rows of one schema and set of columns are written; [`Plans`], those in use.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use batchflow_core::{Batch, ConflictStrategy, Schema, WriteError};
+use tokio::time::Instant;
+use tokio_postgres::types::Type;
+
+use crate::encode::{copies_natively, parameter};
+use crate::statement::{StageTexts, Texts};
+use crate::table::{Identity, Table};
+
+/// The most schemas that are remembered; beyond it, all are looked up anew.
+const MAX_SCHEMAS: usize = 1_024;
+
+/// The most sets of columns of one schema that are remembered.
+const MAX_SHAPES: usize = 64;
+
+/// How the rows of one schema and set of set columns are written.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) table: Arc<Table>,
+    pub(crate) columns: Box<[usize]>,
+    /// The types of the statement's parameters, an array for each set column.
+    pub(crate) parameters: Vec<Type>,
+    pub(crate) unnest: String,
+    /// `None` where rows cannot be copied straight into the table.
+    pub(crate) copy: Option<String>,
+    /// `None` where no column is set, or this user may make no temporary tables.
+    pub(crate) stage: Option<StageTexts>,
+}
+
+impl Plan {
+    fn new(batch: &Batch, table: &Arc<Table>, stage: &str) -> Result<Self, WriteError> {
+        let schema = batch.schema();
+        let columns: Box<[usize]> = batch.columns().into();
+        table.check_settable(schema, &columns)?;
+        let texts = Texts::new(schema, table, &columns);
+        let copies = schema.strategy() == ConflictStrategy::Fail
+            && schema.touch().is_none()
+            && !columns.is_empty()
+            && table.may_copy
+            && columns.iter().map(|&at| &table.columns[at]).all(|column| {
+                // COPY would write what an insert refuses to.
+                column.identity != Identity::Always && copies_natively(column)
+            });
+        let types = columns.iter().map(|&at| parameter(&table.columns[at]).array_type);
+        Ok(Self {
+            parameters: types.collect(),
+            unnest: texts.unnest(),
+            copy: copies.then(|| texts.copy()),
+            stage: (table.may_stage && !columns.is_empty()).then(|| texts.stage(stage)),
+            table: Arc::clone(table),
+            columns,
+        })
+    }
+}
+
+/// What is known of a schema.
+#[derive(Debug)]
+struct Known {
+    table: Arc<Table>,
+    /// When the table was looked up.
+    since: Instant,
+    shapes: Vec<Arc<Plan>>,
+}
+
+/// The plans in use.
+#[derive(Debug)]
+pub(crate) struct Plans {
+    known: Mutex<HashMap<Schema, Known>>,
+    /// What a temporary table is called: nobody else's is called so.
+    stage: String,
+}
+
+impl Plans {
+    pub(crate) fn new() -> Self {
+        let stage = format!("batchflow_{:016x}", fastrand::u64(..));
+        Self { known: Mutex::default(), stage }
+    }
+
+    /// The plan for a batch; `None` where its table has not been looked up.
+    pub(crate) fn get(&self, batch: &Batch) -> Option<Result<Arc<Plan>, WriteError>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.get_mut(batch.schema())?;
+        let shape = known.shapes.iter().find(|plan| *plan.columns == *batch.columns());
+        if let Some(plan) = shape {
+            return Some(Ok(Arc::clone(plan)));
+        }
+        let plan = match Plan::new(batch, &known.table, &self.stage) {
+            Ok(plan) => Arc::new(plan),
+            Err(error) => return Some(Err(error)),
+        };
+        if known.shapes.len() >= MAX_SHAPES {
+            known.shapes.remove(0);
+        }
+        known.shapes.push(Arc::clone(&plan));
+        Some(Ok(plan))
+    }
+
+    /// When a schema's table was looked up last, and what was found.
+    pub(crate) fn looked_up(&self, schema: &Schema) -> Option<(Arc<Table>, Instant)> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(schema).map(|known| (Arc::clone(&known.table), known.since))
+    }
+
+    /// Remembers what was found. Plans for a table that has not changed are kept.
+    pub(crate) fn learn(&self, schema: &Schema, table: Table) -> Arc<Table> {
+        let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get_mut(schema).filter(|known| *known.table == table) {
+            known.since = Instant::now();
+            return Arc::clone(&known.table);
+        }
+        if all.len() >= MAX_SCHEMAS {
+            all.clear();
+        }
+        let table = Arc::new(table);
+        let known =
+            Known { table: Arc::clone(&table), since: Instant::now(), shapes: Vec::new() };
+        all.insert(schema.clone(), known);
+        table
+    }
+}

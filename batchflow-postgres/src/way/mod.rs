@@ -1,0 +1,206 @@
+//! [`Way`]: the three ways to write a batch, and which is taken when.
+
+mod copy;
+mod stage;
+mod unnest;
+
+use batchflow_core::{Batch, ConflictStrategy, WriteError};
+use bytes::{Bytes, BytesMut};
+use tokio_postgres::{Client, Error};
+
+use crate::encode::{self, CopyTarget};
+use crate::plan::Plan;
+use crate::transaction::Begin;
+
+/// A way to write a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Way {
+    /// One statement over arrays, one array a column: `INSERT … SELECT … FROM unnest(…)`. Two
+    /// round trips; the fastest for batches that are small or narrow.
+    Unnest,
+    /// A binary `COPY` straight into the table: the fastest for large batches of plain inserts.
+    Copy,
+    /// A binary `COPY` into a temporary table, then one `INSERT … SELECT … ON CONFLICT`: the
+    /// fastest for large or wide batches of upserts.
+    Stage,
+}
+
+/// From so many rows on, a plain insert is copied.
+const COPY_ROWS: usize = 1_000;
+
+/// From so many rows on, an upsert is staged.
+const STAGE_ROWS: usize = 5_000;
+
+/// From so many rows on, an upsert of wide rows is staged.
+const STAGE_WIDE_ROWS: usize = 1_000;
+
+/// So many bytes make a row wide.
+const WIDE_ROW: usize = 400;
+
+impl Way {
+    /// The way that a batch takes: the one wanted, or else the best by size, width and strategy;
+    /// and if it cannot be taken, the next that can.
+    pub(crate) fn choose(wanted: Option<Self>, plan: &Plan, batch: &Batch, may_stage: bool) -> Self {
+        let best = match wanted {
+            Some(way) => way,
+            None => Self::best(
+                batch.schema().strategy() == ConflictStrategy::Fail && plan.copy.is_some(),
+                batch.len(),
+                || batch.size_bytes(),
+            ),
+        };
+        let may_stage = may_stage && plan.stage.is_some();
+        match best {
+            Self::Copy if plan.copy.is_some() => Self::Copy,
+            Self::Copy | Self::Stage if may_stage => Self::Stage,
+            _ => Self::Unnest,
+        }
+    }
+
+    fn best(copies: bool, rows: usize, bytes: impl FnOnce() -> usize) -> Self {
+        match rows {
+            COPY_ROWS.. if copies => Self::Copy,
+            STAGE_ROWS.. => Self::Stage,
+            STAGE_WIDE_ROWS.. if bytes() / rows >= WIDE_ROW => Self::Stage,
+            _ => Self::Unnest,
+        }
+    }
+}
+
+/// A batch as it is sent.
+#[derive(Debug)]
+pub(crate) enum Payload {
+    /// One array for each set column, one after the other; where each ends.
+    Arrays { bytes: BytesMut, ends: Vec<usize>, rows: usize },
+    /// Rows of one key stand in the batch: each row's arrays, to be written one after the other.
+    Singly { bytes: BytesMut, ends: Vec<usize>, rows: usize },
+    /// The body of a COPY into the table.
+    Copy(Bytes),
+    /// The body of a COPY into the temporary table.
+    Stage(Bytes),
+}
+
+impl Payload {
+    /// Encodes a batch for a way. A value that its column cannot hold is its row's `data` error.
+    pub(crate) fn encode(
+        way: Way,
+        plan: &Plan,
+        batch: &Batch,
+        bytes: BytesMut,
+    ) -> Result<Self, WriteError> {
+        let mut bytes = bytes;
+        let copy = |target, mut bytes: BytesMut| {
+            encode::copy(&plan.table, &plan.columns, batch, target, &mut bytes)?;
+            Ok::<_, WriteError>(bytes.freeze())
+        };
+        Ok(match way {
+            Way::Unnest => {
+                let mut ends = Vec::with_capacity(plan.columns.len());
+                arrays(plan, batch, &mut bytes, &mut ends)?;
+                Self::Arrays { bytes, ends, rows: batch.len() }
+            }
+            Way::Copy => Self::Copy(copy(CopyTarget::Table, bytes)?),
+            Way::Stage => Self::Stage(copy(CopyTarget::Stage, bytes)?),
+        })
+    }
+
+    /// Encodes a batch to be written row by row, in one transaction.
+    pub(crate) fn encode_singly(plan: &Plan, batch: &Batch) -> Result<Self, WriteError> {
+        let mut bytes = BytesMut::new();
+        let mut ends = Vec::with_capacity(plan.columns.len() * batch.len());
+        for row in 0..batch.len() {
+            arrays(plan, &batch.pick(&[row]), &mut bytes, &mut ends)
+                .map_err(|error| error.with_blame([row]))?;
+        }
+        Ok(Self::Singly { bytes, ends, rows: batch.len() })
+    }
+
+    /// Begins a transaction and writes. How many rows the server says it inserted or changed.
+    pub(crate) async fn send(
+        &self,
+        client: &Client,
+        plan: &Plan,
+        begin: &Begin,
+    ) -> Result<u64, Failed> {
+        match self {
+            Self::Arrays { bytes, ends, rows } => {
+                unnest::send(client, plan, begin, bytes, ends, *rows).await
+            }
+            Self::Singly { bytes, ends, rows } => {
+                unnest::send_singly(client, plan, begin, bytes, ends, *rows).await
+            }
+            Self::Copy(body) => copy::send(client, plan, begin, body.clone()).await,
+            Self::Stage(body) => stage::send(client, plan, begin, body.clone()).await,
+        }
+    }
+
+    /// The buffer, to be used again, where nobody else holds it.
+    pub(crate) fn into_buffer(self) -> Option<BytesMut> {
+        match self {
+            Self::Arrays { bytes, .. } | Self::Singly { bytes, .. } => Some(bytes),
+            Self::Copy(bytes) | Self::Stage(bytes) => bytes.try_into_mut().ok(),
+        }
+    }
+}
+
+fn arrays(
+    plan: &Plan,
+    batch: &Batch,
+    bytes: &mut BytesMut,
+    ends: &mut Vec<usize>,
+) -> Result<(), WriteError> {
+    for &column in &plan.columns {
+        encode::array(&plan.table.columns[column], batch, column, bytes)?;
+        ends.push(bytes.len());
+    }
+    Ok(())
+}
+
+/// Where a transaction failed before its commit.
+#[derive(Debug)]
+pub(crate) enum Failed {
+    /// At its beginning.
+    Begin(Error),
+    /// The temporary table could not be made.
+    Stage(Error),
+    /// Writing; the row that was being written, where that is known.
+    Write(Error, Option<usize>),
+    /// What the server answered to the beginning cannot be read.
+    Unreadable,
+}
+
+impl Failed {
+    pub(crate) fn write(error: Error) -> Self {
+        Self::Write(error, None)
+    }
+
+    pub(crate) fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Begin(error) | Self::Stage(error) | Self::Write(error, _) => Some(error),
+            Self::Unreadable => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_inserts_are_copied_and_large_or_wide_upserts_staged() {
+        let cases = [
+            (true, 1, 10, Way::Unnest),
+            (true, 999, 1_000, Way::Unnest),
+            (true, 1_000, 10, Way::Copy),
+            (false, 999, 10_000, Way::Unnest),
+            (false, 1_000, 399, Way::Unnest),
+            (false, 1_000, 400, Way::Stage),
+            (false, 4_999, 100, Way::Unnest),
+            (false, 5_000, 10, Way::Stage),
+        ];
+        for (copies, rows, each, way) in cases {
+            assert_eq!(Way::best(copies, rows, || rows * each), way, "{copies} {rows} {each}");
+        }
+    }
+}

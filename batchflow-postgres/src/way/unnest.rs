@@ -1,0 +1,108 @@
+//! One statement over arrays, one array a column.
+
+use std::error::Error as StdError;
+
+use bytes::BytesMut;
+use futures_util::future::{join, join_all};
+use tokio_postgres::Client;
+use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+
+use super::Failed;
+use crate::plan::Plan;
+use crate::transaction::Begin;
+
+/// So many single rows are sent before the answers to them are awaited.
+const PIPELINE: usize = 64;
+
+/// A parameter that is encoded already.
+#[derive(Debug)]
+struct Encoded<'a>(&'a [u8]);
+
+impl ToSql for Encoded<'_> {
+    fn to_sql(
+        &self,
+        _: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
+        out.extend_from_slice(self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// Begins and writes in one round trip.
+///
+/// The statement is sent before it is known that the transaction has begun, so it
+/// [looks](crate::statement::GUARD) itself, and writes nothing outside of one.
+pub(super) async fn send(
+    client: &Client,
+    plan: &Plan,
+    begin: &Begin,
+    bytes: &[u8],
+    ends: &[usize],
+    rows: usize,
+) -> Result<u64, Failed> {
+    let parameters = Parameters::new(plan, bytes, ends, 0, rows);
+    let (begun, written) = join(begin.send(client), parameters.execute(client, plan)).await;
+    begun?;
+    written.map_err(Failed::write)
+}
+
+/// Writes row after row. One row's statement sees what the one before it wrote, so that rows of
+/// one key are applied in order.
+pub(super) async fn send_singly(
+    client: &Client,
+    plan: &Plan,
+    begin: &Begin,
+    bytes: &[u8],
+    ends: &[usize],
+    rows: usize,
+) -> Result<u64, Failed> {
+    begin.send(client).await?;
+    let mut affected = 0;
+    for first in (0..rows).step_by(PIPELINE) {
+        let some = first..rows.min(first + PIPELINE);
+        let each = some.clone().map(|row| Parameters::new(plan, bytes, ends, row, 1));
+        let each: Vec<_> = each.collect();
+        let written = join_all(each.iter().map(|row| row.execute(client, plan))).await;
+        for (row, written) in some.zip(written) {
+            affected += written.map_err(|error| Failed::Write(error, Some(row)))?;
+        }
+    }
+    Ok(affected)
+}
+
+/// The parameters of one statement.
+struct Parameters<'a>(Vec<(Encoded<'a>, Type)>, i64);
+
+impl<'a> Parameters<'a> {
+    /// The `nth` set of arrays, of `rows` rows each.
+    fn new(plan: &Plan, bytes: &'a [u8], ends: &[usize], nth: usize, rows: usize) -> Self {
+        let width = plan.parameters.len();
+        let first = nth * width;
+        let mut start = if first == 0 { 0 } else { ends[first - 1] };
+        let mut parameters = Vec::with_capacity(width);
+        for (ty, &end) in plan.parameters.iter().zip(&ends[first..]) {
+            parameters.push((Encoded(&bytes[start..end]), ty.clone()));
+            start = end;
+        }
+        Self(parameters, rows as i64)
+    }
+
+    async fn execute(&self, client: &Client, plan: &Plan) -> Result<u64, tokio_postgres::Error> {
+        let mut parameters: Vec<(&(dyn ToSql + Sync), Type)> =
+            Vec::with_capacity(self.0.len().max(1));
+        parameters
+            .extend(self.0.iter().map(|(value, ty)| (value as &(dyn ToSql + Sync), ty.clone())));
+        if parameters.is_empty() {
+            // A statement without columns is told how many rows there are.
+            parameters.push((&self.1, Type::INT8));
+        }
+        client.execute_typed(&plan.unnest, &parameters).await
+    }
+}
