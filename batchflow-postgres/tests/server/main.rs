@@ -9,6 +9,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod conformance;
 /// Tests that stop and kill servers of their own.
 mod faults;
 mod shared;
+mod ways;
