@@ -21,6 +21,8 @@ pub(crate) struct Found {
 pub(crate) struct Relation {
     /// `pg_class.relkind`.
     pub(crate) kind: String,
+    /// Its name with its schema's, both quoted: it means the same in every session.
+    pub(crate) qualified: String,
     pub(crate) row_security: bool,
     pub(crate) may_insert: bool,
     /// Whether a trigger may change a row before NOT NULL is checked.
@@ -101,8 +103,10 @@ SELECT c.relkind::text, \
   pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP'), \
   pg_catalog.current_setting('server_version_num')::int4, \
   pg_catalog.lower('ABCDEFGHIJKLMNOPQRSTUVWXYZ' COLLATE \"default\") \
-    = 'abcdefghijklmnopqrstuvwxyz' \
-FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)";
+    = 'abcdefghijklmnopqrstuvwxyz', \
+  pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) \
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+WHERE c.oid = pg_catalog.to_regclass($1)";
 
 /// Each column's type, and beneath it the types it is made of: a domain's base, an array's
 /// element. A length or precision is the column's own, or the nearest domain's.
@@ -180,6 +184,7 @@ impl Relation {
             may_stage: row.try_get(6)?,
             version: row.try_get(7)?,
             folds_ascii: row.try_get(8)?,
+            qualified: row.try_get(9)?,
         })
     }
 }

@@ -1,16 +1,5 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
-#![allow(dead_code, reason = "until the driver calls them")]
-
-mod catalog;
-mod culprit;
-mod encode;
-mod error;
-mod sqlstate;
-mod table;
-#[cfg(test)]
-mod testing;
-mod types;
 
 mod catalog;
 mod config;
@@ -27,6 +16,8 @@ mod settle;
 mod sqlstate;
 mod statement;
 mod table;
+#[cfg(test)]
+mod testing;
 mod transaction;
 mod types;
 mod verdict;

@@ -116,8 +116,7 @@ impl Plans {
             all.clear();
         }
         let table = Arc::new(table);
-        let known =
-            Known { table: Arc::clone(&table), since: Instant::now(), shapes: Vec::new() };
+        let known = Known { table: Arc::clone(&table), since: Instant::now(), shapes: Vec::new() };
         all.insert(schema.clone(), known);
         table
     }

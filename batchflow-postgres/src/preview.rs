@@ -14,11 +14,9 @@ pub(crate) fn preview(plan: &Plan, way: Way, batch: &Batch, values: ShowValues) 
     let mut statements = vec![Begin::new(None).text().to_owned()];
     match (way, &plan.copy, &plan.stage) {
         (Way::Copy, Some(copy), _) => statements.push(copy.clone()),
-        (Way::Stage, _, Some(stage)) => statements.extend([
-            stage.create.clone(),
-            stage.copy.clone(),
-            stage.insert.clone(),
-        ]),
+        (Way::Stage, _, Some(stage)) => {
+            statements.extend([&stage.create, &stage.copy, &stage.insert].map(String::clone));
+        }
         _ => statements.push(plan.unnest.clone()),
     }
     statements.push("COMMIT".to_owned());

@@ -81,8 +81,7 @@ async fn is_same_server(client: &Client, started: &Started) -> Result<bool, Writ
 }
 
 async fn status(client: &Client, started: &Started) -> Result<Status, WriteError> {
-    let text =
-        format!("SELECT pg_catalog.pg_xact_status('{}'::pg_catalog.xid8)", started.xid);
+    let text = format!("SELECT pg_catalog.pg_xact_status('{}'::pg_catalog.xid8)", started.xid);
     match ask(client, &text).await {
         Ok(row) => match row.first().and_then(Option::as_deref) {
             Some("committed") => Ok(Status::Committed),
@@ -98,10 +97,7 @@ async fn status(client: &Client, started: &Started) -> Result<Status, WriteError
 }
 
 /// The first row of an answer, as text.
-async fn ask(
-    client: &Client,
-    text: &str,
-) -> Result<Vec<Option<String>>, tokio_postgres::Error> {
+async fn ask(client: &Client, text: &str) -> Result<Vec<Option<String>>, tokio_postgres::Error> {
     let messages = client.simple_query(text).await?;
     let row = messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),

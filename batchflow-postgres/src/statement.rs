@@ -99,8 +99,8 @@ impl<'a> Texts<'a> {
         let dialect = Postgres { table: &self.table.name, now };
         let columns = self.table.columns.iter().enumerate();
         let own = columns.filter(|(_, c)| c.generated || c.identity != Identity::None);
-        let insert = Insert::new(&dialect, self.schema, self.columns)
-            .leave_alone(own.map(|(at, _)| at));
+        let insert =
+            Insert::new(&dialect, self.schema, self.columns).leave_alone(own.map(|(at, _)| at));
         let mut text = insert.head();
         if text.ends_with(" ()") {
             // A list of no columns is none.

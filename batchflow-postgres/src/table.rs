@@ -12,6 +12,8 @@ use crate::types::{ColumnType, NumericLimit, TextLimit, TypeKind};
 /// A schema's table as the catalog has it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Table {
+    /// The table's name with its schema's, both quoted: it means the same in every session.
+    pub(crate) name: String,
     /// The columns of the schema, in its order.
     pub(crate) columns: Vec<TableColumn>,
     /// Every column of the table, in the table's order: its position in the schema, if it has one.
@@ -75,6 +77,7 @@ impl Table {
         let layout = found.columns.iter().map(|column| schema.position(&column.name)).collect();
         let relation = found.relation;
         Ok(Self {
+            name: relation.qualified.clone(),
             columns,
             layout,
             row_security: relation.row_security,

@@ -87,6 +87,7 @@ pub(crate) struct TextLimit {
 }
 
 impl TextLimit {
+    #[cfg(test)]
     pub(crate) const NONE: Self = Self { chars: None, cut_spaces: true };
 }
 

@@ -122,9 +122,11 @@ pub(crate) struct GivenPool(pub(crate) deadpool_postgres::Pool);
 #[async_trait]
 impl ConnectionSource for GivenPool {
     async fn acquire(&self) -> Result<Box<dyn Lease>, WriteError> {
-        let object = self.0.get().await.map_err(|error| {
-            refused(error, |error| translate(error, Stage::Connect, None))
-        })?;
+        let object = self
+            .0
+            .get()
+            .await
+            .map_err(|error| refused(error, |error| translate(error, Stage::Connect, None)))?;
         Ok(Box::new(Given(object)))
     }
 }

@@ -76,10 +76,7 @@ mod rustls_config {
 
     use crate::config::{RootCert, SslMode};
 
-    pub(super) fn new(
-        mode: SslMode,
-        root: Option<&RootCert>,
-    ) -> Result<ClientConfig, ConfigError> {
+    pub(super) fn new(mode: SslMode, root: Option<&RootCert>) -> Result<ClientConfig, ConfigError> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()

@@ -41,7 +41,12 @@ const WIDE_ROW: usize = 400;
 impl Way {
     /// The way that a batch takes: the one wanted, or else the best by size, width and strategy;
     /// and if it cannot be taken, the next that can.
-    pub(crate) fn choose(wanted: Option<Self>, plan: &Plan, batch: &Batch, may_stage: bool) -> Self {
+    pub(crate) fn choose(
+        wanted: Option<Self>,
+        plan: &Plan,
+        batch: &Batch,
+        may_stage: bool,
+    ) -> Self {
         let best = match wanted {
             Some(way) => way,
             None => Self::best(

@@ -1,6 +1,8 @@
 //! Each strategy by each way: the same table, the same verdicts.
 
-use batchflow_core::{Attempt, Batch, ConflictStrategy, Driver, ErrorKind, Merge, Report, WriteError};
+use batchflow_core::{
+    Attempt, Batch, ConflictStrategy, Driver, ErrorKind, Merge, Report, WriteError,
+};
 use batchflow_postgres::{PostgresConfig, PostgresDriver, Request, Schema, Way};
 
 use crate::support::{connect, execute, fresh, rows, url};
@@ -49,8 +51,11 @@ async fn each_strategy_leaves_the_same_table_by_each_way() {
             let name = format!("public.{quoted}");
             let builder = Schema::builder(&name).columns(["id", "Na me", "hits", "tags", "made"]);
             let builder = builder.key(["id"]).on_conflict(strategy);
-            let builder =
-                if strategy == Update { builder.update(["Na me", "hits", "tags"]).merge("hits", Merge::Add) } else { builder };
+            let builder = if strategy == Update {
+                builder.update(["Na me", "hits", "tags"]).merge("hits", Merge::Add)
+            } else {
+                builder
+            };
             let schema = builder.build().unwrap();
             let row = |id: i32, name: &str, hits: i32| {
                 Request::new(&schema).set("id", id).set("Na me", name).set("hits", hits)
@@ -63,9 +68,8 @@ async fn each_strategy_leaves_the_same_table_by_each_way() {
             let case = format!("{strategy:?} by {way:?}");
             let driver = driver(way).await;
             let report = write(&driver, some).await;
-            let report = report.unwrap_or_else(|error| {
-                panic!("{case}: {error}: {:?}", error.server_message())
-            });
+            let report = report
+                .unwrap_or_else(|error| panic!("{case}: {error}: {:?}", error.server_message()));
             assert_eq!(report.affected(), Some(affected), "{case}");
             let client = connect(&url()).await;
             let sql = format!("SELECT id, \"Na me\", hits, made, tags FROM {quoted} ORDER BY id");
@@ -82,7 +86,8 @@ async fn a_refused_batch_leaves_nothing_and_the_connection_is_used_again() {
         let table = fresh("refused");
         execute(&url(), &format!("CREATE TABLE {table} (id int PRIMARY KEY, n int CHECK (n > 0))"))
             .await;
-        let config = PostgresConfig::from_url(&url()).unwrap().pool_size(1).application_name(&table);
+        let config =
+            PostgresConfig::from_url(&url()).unwrap().pool_size(1).application_name(&table);
         let config = way.into_iter().fold(config, PostgresConfig::way);
         let driver = PostgresDriver::connect_with(config).await.unwrap();
         let schema = Schema::new(&table, ConflictStrategy::Fail, ["id", "n"]).unwrap();
