@@ -6,6 +6,7 @@ use std::fmt;
 use batchflow_core::ValueRef;
 
 use super::refusal::{Fit, KIND};
+use super::text::no_nul;
 
 /// Bytes, or a text in either of `bytea`'s two notations.
 #[inline]
@@ -13,6 +14,7 @@ pub(super) fn bytea(value: ValueRef<'_>) -> Fit<Cow<'_, [u8]>> {
     match value {
         ValueRef::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
         ValueRef::Text(text) => {
+            no_nul(text)?;
             let bytes = match text.strip_prefix("\\x") {
                 Some(digits) => hexadecimal(digits),
                 None => escaped(text),

@@ -41,7 +41,7 @@ pub(super) enum Moment {
 pub(super) fn date(value: ValueRef<'_>) -> Fit<i32> {
     let days = match value {
         ValueRef::Date(date) => i64::from(date.unix_days()),
-        ValueRef::Timestamp(moment) => moment.unix_seconds().div_euclid(DAY_SECONDS),
+        ValueRef::Timestamp(moment) => instant(moment)?.div_euclid(DAY_MICROS) + EPOCH_DAYS,
         ValueRef::Text(text) => match iso::moment(text)? {
             Moment::Infinite { negative } => return Ok(INFINITE_DAYS[usize::from(!negative)]),
             Moment::Date(date) => i64::from(date.unix_days()),
@@ -59,10 +59,7 @@ pub(super) fn date(value: ValueRef<'_>) -> Fit<i32> {
 pub(super) fn time(value: ValueRef<'_>) -> Fit<i64> {
     match value {
         ValueRef::Time(time) => Ok(micros_of(time)),
-        ValueRef::Timestamp(moment) => {
-            let seconds = moment.unix_seconds().rem_euclid(DAY_SECONDS);
-            Ok(seconds * SECOND + micros(moment.subsec_nanos()))
-        }
+        ValueRef::Timestamp(moment) => Ok(instant(moment)?.rem_euclid(DAY_MICROS)),
         ValueRef::Text(text) => iso::time(text).map(micros_of),
         _ => Err(KIND),
     }

@@ -210,16 +210,35 @@ fn expressions(value: &Value, column: &str) -> Vec<String> {
         ValueRef::Time(_) => "time",
         ValueRef::Uuid(_) => "uuid",
         ValueRef::Json(_) => "json",
+        ValueRef::Array(items) if items.iter().all(is_number) => "numeric[]",
+        // The elements of a `box[]` are separated by semicolons.
+        ValueRef::Array(_) if column == "box[]" => {
+            return vec![literal(&text.replace("\",\"", "\";\""))];
+        }
         _ => return vec![literal(&text)],
     };
     vec![format!("{}::{own}", literal(&text)), literal(&text)]
 }
 
+fn is_number(value: &Value) -> bool {
+    match value {
+        Value::I64(_) | Value::U64(_) | Value::F64(_) | Value::Decimal(_) | Value::Null => true,
+        Value::Array(items) => items.iter().all(is_number),
+        _ => false,
+    }
+}
+
 /// What we refuse and the server takes, on purpose.
-fn is_stricter(column: &str, why: &str) -> bool {
+fn is_stricter(column: &str, value: &Value, why: &str) -> bool {
+    let hexadecimal = matches!(value, Value::Text(text) if text.contains("0x"));
+    if hexadecimal && column.starts_with("float") {
+        return true;
+    }
+    // A decimal stays the text it is, zeros and exponent with it.
+    let by_length = matches!(value, Value::Decimal(_)) && why.contains("longer");
     let by_session = ["zone", "ISO 8601"].iter().any(|part| why.contains(part));
     let by_text = matches!(column, "name" | "\"char\"") && why.contains("longer");
-    by_session || by_text
+    by_session || by_text || by_length
 }
 
 /// What a kind that we refuse would be taken as by a literal of its text alone.
@@ -227,7 +246,8 @@ fn is_other_kind(why: &str) -> bool {
     why.contains("takes no such kind")
 }
 
-async fn check(target: &Target, values: Vec<Value>) {
+async fn check(target: &Target, values: Vec<Value>) -> Vec<String> {
+    let mut faults = Vec::new();
     let mut stored = Vec::new();
     for value in values {
         let mut texts = Vec::new();
@@ -242,33 +262,45 @@ async fn check(target: &Target, values: Vec<Value>) {
         let shown = || format!("{} <- {value:?} {fates:?}", target.sql);
         match target.unnest(std::slice::from_ref(&value)).await {
             Ok(found) => {
-                assert!(texts.contains(&found[0]), "{}: stored {found:?}", shown());
+                if !texts.contains(&found[0]) {
+                    faults.push(format!("{}: stored {found:?}", shown()));
+                }
                 stored.push((value, found[0].clone()));
             }
             Err(Fate::Checked(why)) => {
-                let typed = fates.len() == 2 && fates[0].1 == Fate::Refused;
+                let is_array = matches!(value, Value::Array(_));
+                let typed = is_array || (fates.len() == 2 && fates[0].1 == Fate::Refused);
                 let agreed = texts.is_empty()
-                    || is_stricter(target.sql, &why)
+                    || is_stricter(target.sql, &value, &why)
                     || (is_other_kind(&why) && typed);
-                assert!(agreed, "{}: refused: {why}", shown());
+                if !agreed {
+                    faults.push(format!("{}: refused: {why}", shown()));
+                }
             }
-            Err(_) => assert!(
-                fates.iter().any(|(_, fate)| *fate == Fate::Refused) || fates.is_empty(),
-                "{}: the server refused",
-                shown()
-            ),
+            Err(_) => {
+                let by_server = fates.iter().any(|(_, fate)| *fate == Fate::Refused);
+                if !by_server && !fates.is_empty() {
+                    faults.push(format!("{}: the server refused", shown()));
+                }
+            }
         }
     }
     let (mut values, mut texts): (Vec<_>, Vec<_>) = stored.into_iter().unzip();
     values.push(Value::Null);
     texts.push(None);
-    assert_eq!(target.unnest(&values).await, Ok(texts.clone()), "{}: UNNEST", target.sql);
-    let staged = target.copied(&values, CopyTarget::Stage).await;
-    assert_eq!(staged, texts, "{}: a temporary table", target.sql);
+    let mut compare = |way: &str, found: &[Option<String>]| {
+        for ((value, text), found) in values.iter().zip(&texts).zip(found) {
+            if text != found {
+                faults.push(format!("{} {way} {value:?}: {found:?}, not {text:?}", target.sql));
+            }
+        }
+    };
+    compare("UNNEST", &target.unnest(&values).await.unwrap_or_default());
+    compare("stage", &target.copied(&values, CopyTarget::Stage).await);
     if copies_natively(&target.table.columns[1]) {
-        let copied = target.copied(&values, CopyTarget::Table).await;
-        assert_eq!(copied, texts, "{}: COPY", target.sql);
+        compare("COPY", &target.copied(&values, CopyTarget::Table).await);
     }
+    faults
 }
 
 /// Values at the limits of one type or another.
@@ -551,11 +583,13 @@ async fn each_type_stores_what_the_server_makes_of_the_same_text_at_its_limits()
     let client = connect().await;
     prepare(&client).await;
     let mut target = Target::new(client, TYPES[0]).await;
+    let mut faults = Vec::new();
     for sql in TYPES {
         target = Target::new(target.client, sql).await;
-        check(&target, edges()).await;
+        faults.extend(check(&target, edges()).await);
     }
     clean_up(target.client).await;
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[tokio::test]
@@ -573,12 +607,82 @@ async fn each_type_stores_what_the_server_makes_of_any_text() {
     let client = connect().await;
     prepare(&client).await;
     let mut target = Target::new(client, TYPES[0]).await;
+    let mut faults = Vec::new();
     let strategy = any_value();
     for sql in TYPES {
         target = Target::new(target.client, sql).await;
         let mut value = || strategy.new_tree(&mut runner).unwrap().current();
         let values = (0..100).map(|_| value()).collect();
-        check(&target, values).await;
+        faults.extend(check(&target, values).await);
     }
     clean_up(target.client).await;
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// How long a batch of a thousand narrow rows takes: printed, not judged.
+#[test]
+#[ignore = "a measurement: run it in release"]
+fn a_thousand_narrow_rows() {
+    let ty = |sql: &str, kind| crate::types::ColumnType {
+        oid: 0,
+        sql: sql.to_owned(),
+        cast: sql.to_owned(),
+        kind,
+    };
+    let column = |name: &str, ty| crate::table::TableColumn {
+        name: name.to_owned(),
+        ty,
+        not_null: true,
+        refuses_null: true,
+        has_default: false,
+        generated: false,
+        identity: crate::table::Identity::None,
+        comparison: batchflow_core::Comparison::Natural,
+    };
+    use crate::types::{TextLimit, TypeKind};
+    let varchar = TextLimit { chars: Some(200), cut_spaces: true };
+    let columns = vec![
+        column("id", ty("bigint", TypeKind::Int8)),
+        column("name", ty("text", TypeKind::Text(TextLimit::NONE))),
+        column("email", ty("character varying(200)", TypeKind::Text(varchar))),
+        column("hits", ty("integer", TypeKind::Int4)),
+        column("at", ty("timestamp with time zone", TypeKind::Timestamptz(6))),
+    ];
+    let names = ["id", "name", "email", "hits", "at"];
+    let schema = Schema::new("t", ConflictStrategy::Ignore, names).unwrap();
+    let row = |id: i64| {
+        let at = Timestamp::from_unix_micros(1_700_000_000_000_000 + id);
+        schema.row((id, format!("name {id}"), format!("{id}@example.com"), id % 100, at)).unwrap()
+    };
+    let batch = Batch::from_requests((0..1_000).map(row).collect()).unwrap();
+    let table = Table {
+        layout: (0..5).map(Some).collect(),
+        columns,
+        row_security: false,
+        may_copy: true,
+        may_stage: true,
+    };
+    let median = |run: &mut dyn FnMut()| {
+        let mut times: Vec<_> = (0..501)
+            .map(|_| {
+                let start = std::time::Instant::now();
+                run();
+                start.elapsed()
+            })
+            .collect();
+        times.sort_unstable();
+        times[250]
+    };
+    let mut out = BytesMut::with_capacity(1 << 20);
+    let unnest = median(&mut || {
+        out.clear();
+        for (at, column) in table.columns.iter().enumerate() {
+            array(column, &batch, at, &mut out).unwrap();
+        }
+    });
+    let copied = median(&mut || {
+        out.clear();
+        copy(&table, &[0, 1, 2, 3, 4], &batch, CopyTarget::Table, &mut out).unwrap();
+    });
+    println!("1,000 rows of 5 columns: arrays {unnest:?}, COPY {copied:?}");
 }
