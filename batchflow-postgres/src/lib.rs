@@ -16,10 +16,10 @@ mod settle;
 mod sqlstate;
 mod statement;
 mod table;
-#[cfg(test)]
-mod testing;
 mod transaction;
 mod types;
+#[cfg(test)]
+mod unit;
 mod verdict;
 mod way;
 

@@ -1,10 +1,11 @@
 //! What is found of tables, and what is refused of them.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
+use ConflictStrategy::{Fail, Ignore, Update};
 use batchflow_core::ErrorKind;
 
 use super::*;
-use crate::testing::{clean_up, connect, run};
+use crate::unit::{clean_up, connect, run};
 
 fn schema(table: &str, strategy: ConflictStrategy, columns: &[&str]) -> Schema {
     Schema::new(table, strategy, columns.iter().copied()).unwrap()
@@ -27,7 +28,6 @@ async fn what_is_missing_or_unfit_is_named() {
          CREATE SEQUENCE s; CREATE INDEX i ON t (e)",
     )
     .await;
-    use ConflictStrategy::{Fail, Ignore, Update};
     let cases: &[(Schema, &[&str])] = &[
         (schema("nowhere", Fail, &["id"]), &["nowhere", "no such table"]),
         (schema("nowhere.t", Fail, &["id"]), &["nowhere.t", "no such table"]),
@@ -100,19 +100,13 @@ async fn names_are_taken_as_they_are_and_looked_up_along_the_search_path() {
          CREATE TEMP TABLE only_temp (id int4 PRIMARY KEY)",
     )
     .await;
-    let odd =
-        Schema::new(r#""Odd ""name"", with.dot""#, ConflictStrategy::Ignore, ["Id", "a.b \"c"])
-            .unwrap();
+    let odd = Schema::new(r#""Odd ""name"", with.dot""#, Ignore, ["Id", "a.b \"c"]).unwrap();
     let table = Table::read(&client, &odd).await.unwrap();
     assert_eq!(table.columns[1].name, "a.b \"c");
     assert_eq!(table.layout, [Some(0), Some(1)]);
-    let temporary = schema("only_temp", ConflictStrategy::Ignore, &["id"]);
+    let temporary = schema("only_temp", Ignore, &["id"]);
     assert_eq!(Table::read(&client, &temporary).await.unwrap().columns[0].ty.sql, "integer");
-    assert!(
-        Table::read(&client, &schema("pg_temp.only_temp", ConflictStrategy::Ignore, &["id"]))
-            .await
-            .is_ok()
-    );
+    assert!(Table::read(&client, &schema("pg_temp.only_temp", Ignore, &["id"])).await.is_ok());
     clean_up(client).await;
 }
 
@@ -152,7 +146,7 @@ async fn keys_compare_as_their_index_does() {
         ("net", ColumnKind::Other, Comparison::Natural, None),
         ("arr", ColumnKind::Other, Comparison::Natural, None),
     ] {
-        let schema = schema("t", ConflictStrategy::Ignore, &[column]);
+        let schema = schema("t", Ignore, &[column]);
         let info = Table::read(&client, &schema).await.unwrap().info();
         let found = info.column(0).unwrap();
         assert_eq!(
@@ -187,22 +181,20 @@ async fn what_fills_columns_in_is_known() {
     )
     .await;
     let columns = ["id", "by_default", "req", "def", "ans", "g", "free"];
-    let table =
-        Table::read(&client, &schema("t", ConflictStrategy::Ignore, &columns)).await.unwrap();
+    let table = Table::read(&client, &schema("t", Ignore, &columns)).await.unwrap();
     let found: Vec<_> = table
         .columns
         .iter()
         .map(|column| (column.identity, column.generated, column.has_default, column.refuses_null))
         .collect();
-    use Identity::{Always, ByDefault, None};
     let expected = [
-        (Always, false, true, true),
-        (ByDefault, false, true, true),
-        (None, false, false, true),
-        (None, false, true, true),
-        (None, false, true, false),
-        (None, true, true, false),
-        (None, false, false, false),
+        (Identity::Always, false, true, true),
+        (Identity::ByDefault, false, true, true),
+        (Identity::None, false, false, true),
+        (Identity::None, false, true, true),
+        (Identity::None, false, true, false),
+        (Identity::None, true, true, false),
+        (Identity::None, false, false, false),
     ];
     assert_eq!(found, expected);
     let required: Vec<bool> =
@@ -210,7 +202,7 @@ async fn what_fills_columns_in_is_known() {
     assert_eq!(required, [false, false, true, false, false, false, false]);
     assert!(table.may_copy && table.may_stage && !table.row_security);
     let read = |name, columns: &'static [&'static str]| {
-        let schema = schema(name, ConflictStrategy::Fail, columns);
+        let schema = schema(name, Fail, columns);
         let client = &client;
         async move { Table::read(client, &schema).await.unwrap() }
     };
@@ -240,7 +232,7 @@ async fn what_this_user_may_not_do_is_known() {
     )
     .await;
     let read = |name| {
-        let schema = schema(name, ConflictStrategy::Fail, &["id"]);
+        let schema = schema(name, Fail, &["id"]);
         let client = &client;
         async move { Table::read(client, &schema).await }
     };
@@ -259,5 +251,5 @@ async fn what_this_user_may_not_do_is_known() {
 }
 
 async fn column_text(client: &Client, sql: &str) -> String {
-    crate::testing::column(client, sql).await.unwrap().remove(0).unwrap()
+    crate::unit::column(client, sql).await.unwrap().remove(0).unwrap()
 }
