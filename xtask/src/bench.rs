@@ -1,26 +1,30 @@
-//! `cargo xtask bench core|sqlite`: the benchmarks, against their rivals in the same run.
+//! `cargo xtask bench core|sqlite|postgres`: the benchmarks, against their rivals in the same run.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use lexopt::prelude::*;
 use serde_json::Value as Json;
 
 use crate::steps::Steps;
 use crate::workspace::Workspace;
-use crate::{Error, cargo};
+use crate::{Error, cargo, integration};
 
 /// What can be benchmarked: its name here, its crate, its bench targets.
-const BENCHES: [(&str, &str, &[&str]); 2] = [
+const BENCHES: [(&str, &str, &[&str]); 3] = [
     ("core", "batchflow-core", &["core", "allocations"]),
     ("sqlite", "batchflow-sqlite", &["upsert"]),
+    ("postgres", "batchflow-postgres", &["upsert"]),
 ];
 
 pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<(), Error> {
     let mut which = None;
     let mut json = None;
+    let mut quick = false;
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("json") => json = Some(PathBuf::from(arguments.value()?)),
+            Long("quick") => quick = true,
             Value(name) if which.is_none() => which = Some(name.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -37,6 +41,7 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<(), Error> {
         write(path, &[])?;
     }
     let workspace = Workspace::load()?;
+    let server = integration::server_for_bench(&workspace, package)?;
     let mut steps = Steps::new();
     let mut figures = Vec::new();
     for target in *targets {
@@ -45,7 +50,21 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<(), Error> {
         let mut command = cargo::command("bench");
         command.args(["--package", package, "--all-features", "--bench", target, "--", "--json"]);
         command.arg(&own);
-        steps.command(&format!("benchmark {package}, {target}"), &mut command)?;
+        if quick {
+            command.arg("--quick");
+        }
+        let (name, line) = (format!("benchmark {package}, {target}"), cargo::shown(&command));
+        // Added once the line to run it again is made: it holds a password.
+        if let Some(own) = &server {
+            command.env(own.variable, own.server.url());
+        }
+        steps.step(&name, &line, || {
+            println!("$ {line}");
+            match command.stdin(Stdio::null()).status()? {
+                status if status.success() => Ok(String::new()),
+                status => Err(status.to_string().into()),
+            }
+        })?;
         let written: Vec<Json> = serde_json::from_str(&std::fs::read_to_string(own)?)?;
         figures.extend(written);
     }

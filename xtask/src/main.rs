@@ -44,8 +44,9 @@ Commands:
               --report FILE       write what was run, and what became of it, as JSON
   loom      The model-checked tests alone
   replay    The seeded schedules test with one seed: cargo xtask replay SEED
-  bench     Benchmarks, against their rivals: cargo xtask bench core|sqlite
+  bench     Benchmarks, against their rivals: cargo xtask bench core|sqlite|postgres
               --json FILE     write the figures as JSON too
+              --quick         a run of seconds, which shows only that it works
   help      Print this
 ";
 

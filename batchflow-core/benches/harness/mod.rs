@@ -107,7 +107,7 @@ impl Bench {
         if self.quick { quick } else { full }
     }
 
-    fn is_wanted(&self, name: &str) -> bool {
+    pub(crate) fn is_wanted(&self, name: &str) -> bool {
         self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Backend {
 pub(crate) struct Kind {
     /// The variable that names one by its URL, to whoever runs this and to the tests.
     pub(crate) variable: &'static str,
+    /// Where one usually listens.
+    pub(crate) usual_port: u16,
     /// The tests that stop and kill servers of their own, by the part of their names that tells.
     pub(crate) own_servers: &'static str,
     /// The tests that run behind a pooler as well, by parts of their names.
@@ -51,6 +53,7 @@ pub(crate) static BACKENDS: [Backend; 2] = [
         package: "batchflow-postgres",
         server: Some(Kind {
             variable: "BATCHFLOW_POSTGRES_URL",
+            usual_port: 5_432,
             own_servers: "faults::",
             pooled: &["conformance::", "strategies::", "shared::"],
             find: postgres,

@@ -7,6 +7,7 @@ mod context;
 mod control;
 mod docker;
 mod folder;
+mod for_bench;
 mod options;
 mod postgres;
 mod report;
@@ -19,6 +20,7 @@ mod takedown;
 use std::hash::{BuildHasher as _, RandomState};
 
 pub(crate) use backend::must_run_all;
+pub(crate) use for_bench::server_for_bench;
 pub(crate) use options::Options;
 use suite::Suite;
 

@@ -1,0 +1,136 @@
+//! One row whose verdict is awaited.
+
+use std::time::{Duration, Instant};
+
+use batchflow_postgres::client::Client;
+use batchflow_postgres::{BatchFlow, ConflictStrategy, Schema};
+use tokio::task::JoinSet;
+
+use crate::World;
+use crate::harness::{Bar, Bench, Rival};
+use crate::ours;
+use crate::rows::{COLUMNS, Row, narrow, narrow_table};
+use crate::server::{SCHEMA, Server};
+
+const ROWS: usize = 300;
+const ROUNDS: usize = 5;
+/// A tracked row each millisecond.
+const PACE: Duration = Duration::from_millis(1);
+
+pub(crate) fn measure(bench: &mut Bench, world: &World) {
+    let full = bench.pick(ROWS, 20);
+    let count = |warming| if warming { full / 10 } else { full };
+    let mut bare = |warming| world.run(commits(world.server.clone(), count(warming)));
+    let mut alone = |warming| world.run(insert_alone(world.server.clone(), count(warming)));
+    let mut ours = |warming| world.run(idle(world.server.clone(), count(warming)));
+    let rivals = vec![
+        Rival { name: "begin, insert and commit", bars: [Bar::AtMost(1.25)], turn: &mut bare },
+        Rival { name: "the insert alone", bars: [Bar::None], turn: &mut alone },
+    ];
+    bench.contest("one tracked row, idle", ["p50 in µs"], ROUNDS, &mut ours, rivals);
+
+    let mut bare = |warming| world.run(commits(world.server.clone(), count(warming)));
+    let mut ours = |warming| world.run(paced(world.server.clone(), 5 * count(warming)));
+    let rivals = vec![Rival {
+        name: "the median of begin, insert and commit",
+        bars: [Bar::AtMost(4.0)],
+        turn: &mut bare,
+    }];
+    bench.contest("1,000 tracked rows/s", ["p99 in µs"], ROUNDS, &mut ours, rivals);
+}
+
+async fn flow(server: &Server) -> (BatchFlow, Schema, Vec<Row>) {
+    let table = format!("{SCHEMA}.tracked");
+    server.execute(&narrow_table(&table)).await;
+    let driver = ours::driver(ours::config(server, 2)).await;
+    let flow = BatchFlow::builder(driver).concurrency(2).build().expect("the settings are sound");
+    let schema = ours::schema(&table, ConflictStrategy::Update);
+    // The first of them opens the connections and has the table looked up.
+    let mut rows = narrow(5 * ROWS + 2, 0);
+    for row in rows.split_off(5 * ROWS) {
+        let _ = track(&flow, &schema, row).await;
+    }
+    (flow, schema, rows)
+}
+
+/// Hands a row over and waits for its verdict: the time that took.
+async fn track(flow: &BatchFlow, schema: &Schema, row: Row) -> Duration {
+    let request = schema.row(row).expect("the row fits the schema");
+    let began = Instant::now();
+    let receipt = flow.submit_tracked(request).await.expect("the flow is open");
+    receipt.await.expect("the row is written");
+    began.elapsed()
+}
+
+async fn idle(server: Server, count: usize) -> [f64; 1] {
+    let (flow, schema, rows) = flow(&server).await;
+    let mut times = Vec::new();
+    for row in rows.into_iter().take(count) {
+        times.push(track(&flow, &schema, row).await);
+    }
+    assert!(flow.close().await.expect("the flow was open").all_written());
+    [quantile(times, 0.5)]
+}
+
+/// One row each millisecond, whether or not the ones before it are written.
+async fn paced(server: Server, count: usize) -> [f64; 1] {
+    let (flow, schema, rows) = flow(&server).await;
+    let mut tasks = JoinSet::new();
+    let mut pace = tokio::time::interval(PACE);
+    for row in rows.into_iter().take(count) {
+        // Timed from the moment that the row was due, so that no delay of ours is left out.
+        let due = pace.tick().await.into_std();
+        let (flow, schema) = (flow.clone(), schema.clone());
+        tasks.spawn(async move {
+            track(&flow, &schema, row).await;
+            due.elapsed()
+        });
+    }
+    let times = tasks.join_all().await;
+    assert!(flow.close().await.expect("the flow was open").all_written());
+    [quantile(times, 0.99)]
+}
+
+async fn bare_table(server: &Server) -> (Client, String) {
+    let table = format!("{SCHEMA}.tracked_by_hand");
+    server.execute(&narrow_table(&table)).await;
+    let insert = format!("INSERT INTO {table} ({COLUMNS}) VALUES ($1, $2, $3, $4, $5)");
+    (server.connect().await, insert)
+}
+
+/// One after the other, as a transaction is written by hand.
+async fn commits(server: Server, count: usize) -> [f64; 1] {
+    let (client, insert) = bare_table(&server).await;
+    let insert = client.prepare(&insert).await.expect("the statement is sound");
+    let mut times = Vec::new();
+    for (id, name, email, hits, score) in narrow(count, 0) {
+        let began = Instant::now();
+        client.batch_execute("BEGIN").await.expect("a transaction begins");
+        let row = client.execute(&insert, &[&id, &name, &email, &hits, &score]).await;
+        row.expect("the row is written");
+        client.batch_execute("COMMIT").await.expect("the transaction commits");
+        times.push(began.elapsed());
+    }
+    [quantile(times, 0.5)]
+}
+
+/// The insert alone, which is a transaction of its own.
+async fn insert_alone(server: Server, count: usize) -> [f64; 1] {
+    let (client, insert) = bare_table(&server).await;
+    let insert = client.prepare(&insert).await.expect("the statement is sound");
+    let mut times = Vec::new();
+    for (id, name, email, hits, score) in narrow(count, 0) {
+        let began = Instant::now();
+        let row = client.execute(&insert, &[&id, &name, &email, &hits, &score]).await;
+        row.expect("the row is written");
+        times.push(began.elapsed());
+    }
+    [quantile(times, 0.5)]
+}
+
+/// In microseconds.
+fn quantile(mut times: Vec<Duration>, share: f64) -> f64 {
+    times.sort_unstable();
+    let at = (times.len() as f64 * share) as usize;
+    times.get(at.min(times.len() - 1)).map_or(f64::NAN, Duration::as_secs_f64) * 1e6
+}

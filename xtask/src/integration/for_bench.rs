@@ -1,0 +1,44 @@
+//! A server for a benchmark, where there is none to be found.
+
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::Duration;
+
+use super::backend::BACKENDS;
+use super::context::Context;
+use super::options::Options;
+use super::server::Server;
+use super::takedown;
+use crate::Error;
+use crate::workspace::Workspace;
+
+/// A server of a benchmark's own, and the variable that tells it where.
+#[derive(Debug)]
+pub(crate) struct ForBench {
+    pub(crate) variable: &'static str,
+    pub(crate) server: Box<dyn Server>,
+}
+
+/// Starts a server for the benchmark of a crate, as durable as one in use. None where the crate
+/// needs none, where one is named, and where one listens at its usual port.
+pub(crate) fn server_for_bench(
+    workspace: &Workspace,
+    package: &str,
+) -> Result<Option<ForBench>, Error> {
+    let backend = BACKENDS.iter().find(|backend| backend.package == package);
+    let Some(kind) = backend.and_then(|backend| backend.server.as_ref()) else { return Ok(None) };
+    let is_named = std::env::var_os(kind.variable).is_some_and(|url| !url.is_empty());
+    let usual = (Ipv4Addr::LOCALHOST, kind.usual_port).into();
+    if is_named || TcpStream::connect_timeout(&usual, Duration::from_secs(2)).is_ok() {
+        return Ok(None);
+    }
+    takedown::on_interrupt()?;
+    let context = Context::new(workspace)?;
+    let found = (kind.find)(&context, &Options::default())?;
+    let Some(source) = found.sources.last() else {
+        let why = found.missing.unwrap_or_else(|| "no server can be started".to_owned());
+        return Err(why.into());
+    };
+    println!("starting {}", source.label());
+    let server = source.start(&context.name("bench"), true, &[])?;
+    Ok(Some(ForBench { variable: kind.variable, server }))
+}
