@@ -14,7 +14,7 @@ mod table;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use batchflow_sqlite::{BatchFlow, ConflictStrategy, Request, Schema, SqliteDriver};
+use batchflow_sqlite::{BatchFlow, ConflictStrategy, Request, Schema, SqliteDriver, Value};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use options::Options;

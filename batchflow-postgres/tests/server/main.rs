@@ -12,5 +12,10 @@ mod support;
 mod conformance;
 /// Tests that stop and kill servers of their own.
 mod faults;
+// Tarpaulin builds no example.
+#[cfg(not(tarpaulin))]
+mod examples;
+mod real_rows;
+mod sessions;
 mod shared;
 mod ways;

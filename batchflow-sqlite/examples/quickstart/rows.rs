@@ -1,13 +1,12 @@
-//! Where rows come from, and what their columns hold.
+//! Where rows come from, and what their columns hold. Every driver's quickstart shares this.
 
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use batchflow_sqlite::Value;
 use csv::StringRecord;
 
-use crate::Error;
+use crate::{Error, Value};
 
 const MISSING: &str = "NA";
 

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use batchflow_sqlite::Value;
 use batchflow_sqlite::client::types::{self, ValueRef};
 use batchflow_sqlite::client::{Connection, params_from_iter};
 
-use crate::Error;
 use crate::options::Options;
 use crate::rows::{Kind, Rows};
+use crate::{Error, Value};
 
 /// Makes the table.
 pub(crate) fn create(rows: &Rows, options: &Options) -> Result<(), Error> {
