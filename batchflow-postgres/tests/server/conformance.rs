@@ -10,12 +10,10 @@ use batchflow_core::{ColumnKind, Date, Driver, Time, Timestamp, Value};
 use batchflow_postgres::client::{SimpleQueryMessage, SimpleQueryRow};
 use batchflow_postgres::{PostgresConfig, PostgresDriver, Way};
 
-use crate::support::{connect, execute, fresh, url};
+use crate::support::{connect, execute, fresh, password, url};
 
 /// Seeds of each random test.
 const SEEDS: std::ops::Range<u64> = 0..40;
-
-const PASSWORD: &str = "password-canary-90c4";
 
 /// A server, and how drivers write to it.
 struct Server {
@@ -124,7 +122,7 @@ impl Harness for Server {
 
     async fn driver(&self) -> Arc<dyn Driver> {
         let config = PostgresConfig::from_url(&url()).unwrap();
-        let mut config = config.password(PASSWORD).application_name(&self.name);
+        let mut config = config.password(password()).application_name(&self.name);
         if let Some(way) = self.way {
             config = config.way(way);
         }
@@ -149,7 +147,7 @@ impl Harness for Server {
     }
 
     fn secrets(&self) -> Vec<String> {
-        vec![PASSWORD.to_owned()]
+        vec![password()]
     }
 
     async fn hold_up(&self, table: &Table) -> Option<Hold> {

@@ -2,6 +2,7 @@
 //! of one's own to stop and kill.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod framing;
 pub(crate) mod servers;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,6 +14,13 @@ use batchflow_postgres::client::{self, Client, NoTls};
 pub(crate) fn url() -> String {
     let url = std::env::var("BATCHFLOW_POSTGRES_URL");
     url.expect("no BATCHFLOW_POSTGRES_URL names a server: cargo xtask integration starts one")
+}
+
+/// The shared server's password, which nothing may show; any, where it asks for none.
+pub(crate) fn password() -> String {
+    let config: client::Config = url().parse().expect("BATCHFLOW_POSTGRES_URL is no URL");
+    let password = config.get_password().unwrap_or(b"password-canary-90c4");
+    String::from_utf8(password.to_vec()).expect("the password is no text")
 }
 
 /// Whether the shared server is reached through a pooler in transaction mode.

@@ -124,10 +124,4 @@ impl OwnServer {
             panic!("{order}: {why}");
         }
     }
-
-    /// Where it listens: `127.0.0.1:PORT`.
-    pub(crate) fn address(&self) -> String {
-        let after = self.url.rsplit_once('@').map_or(&*self.url, |(_, after)| after);
-        after.split('/').next().unwrap_or_default().to_owned()
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::system::{self, Account};
@@ -72,9 +73,19 @@ pub(crate) fn remove(path: &Path) {
         if fs::remove_dir_all(path).is_ok() || !path.exists() {
             return;
         }
+        unmount_below(path);
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     eprintln!("xtask: could not remove {}", path.display());
+}
+
+/// Unmounts what a killed test mounted in a run's folder.
+fn unmount_below(path: &Path) {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    for point in points.filter(|point| Path::new(point).starts_with(path)) {
+        let _ = Command::new("umount").args(["--lazy", point]).output();
+    }
 }
 
 /// Ends the servers and removes the folders of runs that were killed before they could; with

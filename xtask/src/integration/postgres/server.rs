@@ -1,7 +1,7 @@
 //! One running PostgreSQL.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -99,8 +99,16 @@ impl Primary {
         }
         config::write(&self.data.join("promote"), "", self.cluster.account())?;
         self.process()?.signal(Signal::User1)?;
-        wait_until(&format!("promoting {}", self.name), || Ok(!signal.exists()))
+        wait_until(&format!("promoting {}", self.name), || Ok(is_in_production(&self.data)))
     }
+}
+
+/// Whether a server takes writes, as its control file says: the state stands behind two numbers,
+/// of eight bytes and of four, and another of four.
+fn is_in_production(data: &Path) -> bool {
+    const IN_PRODUCTION: u32 = 6;
+    let control = std::fs::read(data.join("global/pg_control")).unwrap_or_default();
+    control.get(16..20).is_some_and(|state| state == IN_PRODUCTION.to_ne_bytes())
 }
 
 impl Server for Primary {
