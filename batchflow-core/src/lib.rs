@@ -22,6 +22,7 @@ pub mod sql;
 mod temporal;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 mod unwind;
 mod value;
 mod writer;
@@ -46,6 +47,7 @@ pub use outcome::{Outcome, RowError};
 pub use request::{FromValue, IntoRow, Request, RequestError, RowSlots};
 pub use schema::{ConflictStrategy, Merge, Schema, SchemaBuilder, SchemaError, TableName};
 pub use temporal::{Date, Time, Timestamp};
+pub use text::Text;
 pub use value::{Value, ValueKind, ValueRef};
 pub use writer::{
     BatchWriter, BatchWriterBuilder, BulkError, ReplayError, ReplaySummary, WriteSummary,

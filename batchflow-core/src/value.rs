@@ -3,11 +3,12 @@
 use std::fmt;
 
 use crate::temporal::{Date, Time, Timestamp};
+use crate::text::Text;
 
 /// What one column of one row holds.
 ///
-/// A value is 24 bytes, and text, bytes, decimals and JSON are its only heap
-/// allocations. `Debug` shows the kind and the length, never the content, so
+/// A value is 24 bytes, and longer text, bytes, decimals, JSON and arrays are its
+/// only heap allocations. `Debug` shows the kind and the length, never the content, so
 /// that a logged request gives nothing away.
 ///
 /// Rust's own types convert with [`From`], and so do the types of `uuid`,
@@ -41,7 +42,7 @@ pub enum Value {
     /// A double-precision float.
     F64(f64),
     /// Text.
-    Text(String),
+    Text(Text),
     /// Bytes.
     Bytes(Box<[u8]>),
     /// An instant, or a date and time without a zone read as UTC.
@@ -200,7 +201,7 @@ impl Value {
     #[inline]
     pub fn heap_bytes(&self) -> usize {
         match self {
-            Self::Text(v) => v.capacity(),
+            Self::Text(v) => v.heap_bytes(),
             Self::Bytes(v) => v.len(),
             Self::Decimal(v) | Self::Json(v) => v.len(),
             Self::Array(v) => array_bytes(v),
@@ -250,7 +251,7 @@ impl ValueRef<'_> {
             Self::U64(v) => Value::U64(v),
             Self::F32(v) => Value::F32(v),
             Self::F64(v) => Value::F64(v),
-            Self::Text(v) => Value::Text(v.to_owned()),
+            Self::Text(v) => Value::Text(v.into()),
             Self::Bytes(v) => Value::Bytes(v.into()),
             Self::Timestamp(v) => Value::Timestamp(v),
             Self::Date(v) => Value::Date(v),

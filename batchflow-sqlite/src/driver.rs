@@ -235,7 +235,7 @@ fn value(value: rusqlite::types::ValueRef<'_>) -> Value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(v) => Value::I64(v),
         ValueRef::Real(v) => Value::F64(v),
-        ValueRef::Text(v) => Value::Text(String::from_utf8_lossy(v).into_owned()),
+        ValueRef::Text(v) => Value::Text(String::from_utf8_lossy(v).into()),
         ValueRef::Blob(v) => Value::Bytes(v.into()),
     }
 }

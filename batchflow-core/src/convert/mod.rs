@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::time::SystemTime;
 
 use crate::temporal::{Date, Time, Timestamp};
+use crate::text::Text;
 use crate::value::Value;
 
 macro_rules! from {
@@ -33,11 +34,12 @@ from! {
     f32 => |v| Self::F32(v);
     f64 => |v| Self::F64(v);
     char => |v| Self::Text(v.into());
-    &str => |v| Self::Text(v.to_owned());
-    String => |v| Self::Text(v);
-    &String => |v| Self::Text(v.clone());
+    &str => |v| Self::Text(v.into());
+    Text => |v| Self::Text(v);
+    String => |v| Self::Text(v.into());
+    &String => |v| Self::Text(v.into());
     Box<str> => |v| Self::Text(v.into());
-    Cow<'_, str> => |v| Self::Text(v.into_owned());
+    Cow<'_, str> => |v| Self::Text(v.into());
     &[u8] => |v| Self::Bytes(v.into());
     Vec<u8> => |v| Self::Bytes(v.into());
     Box<[u8]> => |v| Self::Bytes(v);

@@ -42,7 +42,7 @@ reads! {
     bool: Value::Bool(v) => *v;
     f32: Value::F32(v) => *v;
     f64: Value::F64(v) => *v, Value::F32(v) => f64::from(*v);
-    String: Value::Text(v) => v.clone(), Value::Decimal(v) | Value::Json(v) => v.to_string();
+    String: Value::Text(v) => v.to_string(), Value::Decimal(v) | Value::Json(v) => v.to_string();
     Vec<u8>: Value::Bytes(v) => v.to_vec();
     [u8; 16]: Value::Uuid(v) => *v;
     Timestamp: Value::Timestamp(v) => *v;

@@ -101,7 +101,7 @@ fn sql_value(value: &Value) -> types::Value {
     match value {
         Value::I64(value) => types::Value::Integer(*value),
         Value::F64(value) => types::Value::Real(*value),
-        Value::Text(value) => types::Value::Text(value.clone()),
+        Value::Text(value) => types::Value::Text(value.to_string()),
         _ => types::Value::Null,
     }
 }

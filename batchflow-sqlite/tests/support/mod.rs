@@ -30,7 +30,7 @@ fn show(value: &Value) -> String {
         Value::Null => "NULL".to_owned(),
         Value::I64(v) => v.to_string(),
         Value::F64(v) => format!("{v:?}"),
-        Value::Text(v) => v.clone(),
+        Value::Text(v) => v.to_string(),
         Value::Bytes(v) => format!("{v:02x?}").replace(['[', ']', ',', ' '], ""),
         other => format!("{other:?}"),
     }

@@ -49,7 +49,7 @@ fn any_value() -> impl Strategy<Value = Value> {
         any::<u32>().prop_map(|bits| Value::F32(f32::from_bits(bits))),
         any::<u64>().prop_map(|bits| Value::F64(f64::from_bits(bits))),
         select(vec![f64::NAN, -f64::NAN, f64::INFINITY, -0.0, 0.1, 5e-324]).prop_map(Value::F64),
-        any::<String>().prop_map(Value::Text),
+        any::<String>().prop_map(Value::from),
         vec(any::<u8>(), 0..50).prop_map(|bytes| Value::Bytes(bytes.into())),
         moment.prop_map(Value::Timestamp),
         near.prop_map(Value::Timestamp),
