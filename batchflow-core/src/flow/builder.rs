@@ -276,6 +276,7 @@ impl FlowBuilder {
             stations: Vec::new(),
             tasks: JoinSet::new(),
             room: Vec::new(),
+            keys: Vec::new(),
             landing: None,
             aborted: false,
         };

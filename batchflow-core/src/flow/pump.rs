@@ -16,6 +16,7 @@ use super::shared::{Ended, Shared, after, later};
 use super::station::{Rules, Station, Table, limits};
 use crate::driver::{Attempt, Capabilities, Driver, ErrorKind, TableInfo};
 use crate::executor::Executor;
+use crate::key::RowKey;
 use crate::outcome::RowError;
 use crate::unwind::catch_async;
 
@@ -34,6 +35,7 @@ pub(super) struct Pump {
     pub(super) stations: Vec<Option<Station>>,
     pub(super) tasks: JoinSet<Event>,
     pub(super) room: Vec<Entry>,
+    pub(super) keys: Vec<RowKey>,
     /// When batches in flight are no longer waited for, once they have been told to end.
     pub(super) landing: Option<Instant>,
     pub(super) aborted: bool,
@@ -131,18 +133,30 @@ impl Pump {
             self.room = room;
             return;
         };
-        for (submission, entry) in (taken.first_submission..).zip(room.drain(..)) {
-            let at = entry.slot as usize;
-            if self.stations.len() <= at {
-                self.stations.resize_with(at + 1, || None);
-            }
+        // All keys first: the rows lie in the caches of those who submitted them, and here the
+        // processor fetches several at a time.
+        let mut keys = std::mem::take(&mut self.keys);
+        keys.extend(room.iter().map(|entry| self.station(entry).key_of(&entry.request)));
+        let rows = (taken.first_submission..).zip(room.drain(..)).zip(keys.drain(..));
+        for ((submission, entry), key) in rows {
             let bytes = entry.request.size_bytes();
-            let station = self.stations[at]
-                .get_or_insert_with(|| Station::new(entry.request.schema().clone(), &self.rules));
+            let station = self.station(&entry);
             let held = Held { request: Some(entry.request), reply: entry.reply, submission, bytes };
-            station.add(held, taken.since);
+            station.add(held, key, taken.since);
         }
+        self.keys = keys;
         self.room = room;
+    }
+
+    /// The row's station, made if need be.
+    #[inline]
+    fn station(&mut self, entry: &Entry) -> &mut Station {
+        let at = entry.slot as usize;
+        if self.stations.len() <= at {
+            self.stations.resize_with(at + 1, || None);
+        }
+        let schema = || entry.request.schema().clone();
+        self.stations[at].get_or_insert_with(|| Station::new(schema(), &self.rules))
     }
 
     /// Asks for the tables that are not known yet.

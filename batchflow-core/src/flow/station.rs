@@ -10,7 +10,9 @@ use super::shared::{after, later};
 use crate::coalesce::Coalescer;
 use crate::driver::{Capabilities, Driver, ErrorClass, ErrorKind, Stage, TableInfo, WriteError};
 use crate::executor::{Backoff, Slots};
+use crate::key::RowKey;
 use crate::outcome::RowError;
+use crate::request::Request;
 use crate::schema::Schema;
 use crate::unwind::catch_async;
 
@@ -56,9 +58,16 @@ impl Station {
         station
     }
 
-    pub(super) fn add(&mut self, held: Held, since: Instant) {
+    /// The key of the next row in submission order; of a table that is not known yet, none.
+    #[inline]
+    pub(super) fn key_of(&mut self, request: &Request) -> RowKey {
+        self.lane_mut().map_or(RowKey::None, |lane| lane.key_of(request))
+    }
+
+    /// Adds the next row, with what [`key_of`](Self::key_of) said of it.
+    pub(super) fn add(&mut self, held: Held, key: RowKey, since: Instant) {
         match &mut self.table {
-            Table::Open(lane) | Table::Stale(lane) => lane.add(held, since),
+            Table::Open(lane) | Table::Stale(lane) => lane.add(held, key, since),
             _ => self.rows.push((held, since)),
         }
     }
@@ -68,7 +77,8 @@ impl Station {
         let mut lane =
             Lane::new(self.schema.clone(), table, rules.merging, rules.coalescer.clone());
         for (held, since) in self.rows.drain(..) {
-            lane.add(held, since);
+            let key = held.request.as_ref().map_or(RowKey::None, |request| lane.key_of(request));
+            lane.add(held, key, since);
         }
         self.table = Table::Open(Box::new(lane));
     }

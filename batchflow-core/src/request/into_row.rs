@@ -1,5 +1,8 @@
 //! What [`Schema::row`](crate::Schema::row) takes.
 
+use std::fmt;
+
+use super::slots::Slots;
 use crate::value::Value;
 
 /// Values for the first columns of a row, in the schema's order: tuples of up to sixteen values,
@@ -10,29 +13,36 @@ pub trait IntoRow {
 }
 
 /// The columns of a row while it is filled by position.
-#[derive(Debug)]
 pub struct RowSlots {
-    pub(super) values: Vec<Option<Value>>,
-    pub(super) heap_bytes: usize,
+    pub(super) slots: Slots,
+    /// The column that is set next; past the last where there were too many values.
+    pub(super) next: usize,
 }
 
 impl RowSlots {
-    pub(super) fn with_capacity(width: usize) -> Self {
-        Self { values: Vec::with_capacity(width), heap_bytes: 0 }
+    #[inline]
+    pub(super) fn new(width: usize) -> Self {
+        Self { slots: Slots::unfilled(width), next: 0 }
     }
 
     /// Sets the next column.
     #[inline]
     pub fn push(&mut self, value: impl Into<Value>) {
-        let value = value.into();
-        self.heap_bytes += value.heap_bytes();
-        self.values.push(Some(value));
+        self.slots.set(self.next, value.into());
+        self.next += 1;
     }
 
     /// Leaves the next column unset.
     #[inline]
     pub fn skip(&mut self) {
-        self.values.push(None);
+        self.slots.replace(self.next, None);
+        self.next += 1;
+    }
+}
+
+impl fmt::Debug for RowSlots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowSlots").field("next", &self.next).finish_non_exhaustive()
     }
 }
 

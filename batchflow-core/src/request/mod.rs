@@ -5,6 +5,7 @@ mod error;
 mod from_serialize;
 mod from_value;
 mod into_row;
+mod slots;
 
 use std::fmt;
 
@@ -14,6 +15,7 @@ pub use into_row::{IntoRow, RowSlots};
 
 use crate::schema::{ConflictStrategy, Schema};
 use crate::value::Value;
+use slots::Slots;
 
 /// One row on its way to a table: an owned set of values, some of them perhaps unset.
 ///
@@ -39,10 +41,9 @@ use crate::value::Value;
 pub struct Request {
     schema: Schema,
     /// One slot a column; `None` is unset.
-    values: Box<[Option<Value>]>,
+    values: Slots,
     /// The first mistake made while building.
     error: Option<Box<RequestError>>,
-    heap_bytes: usize,
     /// Where the next `set` looks first: columns are mostly set in order.
     next: usize,
 }
@@ -53,13 +54,7 @@ const ROW_BYTES: usize = 96;
 impl Request {
     /// An empty row of `schema`: every column unset.
     pub fn new(schema: &Schema) -> Self {
-        Self {
-            schema: schema.clone(),
-            values: vec![None; schema.width()].into_boxed_slice(),
-            error: None,
-            heap_bytes: 0,
-            next: 0,
-        }
+        Self { schema: schema.clone(), values: Slots::unset(schema.width()), error: None, next: 0 }
     }
 
     /// Sets a column, replacing what it held.
@@ -99,11 +94,7 @@ impl Request {
     /// Replaces the value at `position`, which must be a column of the schema, and returns the old
     /// one. What a [`Coalescer`](crate::Coalescer) of your own merges with.
     pub(crate) fn put(&mut self, position: usize, value: Option<Value>) -> Option<Value> {
-        let slot = self.values.get_mut(position)?;
-        self.heap_bytes += value.as_ref().map_or(0, Value::heap_bytes);
-        let old = std::mem::replace(slot, value);
-        self.heap_bytes -= old.as_ref().map_or(0, Value::heap_bytes);
-        old
+        self.values.replace(position, value)
     }
 
     #[inline]
@@ -158,10 +149,16 @@ impl Request {
         slots.filter(|(_, slot)| slot.is_some()).map(|(position, _)| position)
     }
 
+    /// Which of the first 64 columns are set, as bits.
+    #[inline]
+    pub(crate) fn first_set(&self) -> u64 {
+        self.values.first_set()
+    }
+
     /// What the row counts against `buffer_bytes` and `flush_bytes`, in bytes.
     #[inline]
     pub fn size_bytes(&self) -> usize {
-        ROW_BYTES + self.values.len() * size_of::<Option<Value>>() + self.heap_bytes
+        ROW_BYTES + self.values.len() * size_of::<Option<Value>>() + self.values.heap_bytes()
     }
 
     /// Checks what can be checked without a database: `submit` does it for every row.
@@ -180,10 +177,10 @@ impl Request {
     pub(crate) fn fault(&self) -> Option<RequestError> {
         let schema = &self.schema;
         let plain =
-            self.error.is_none() && schema.touch().is_none_or(|touch| self.value(touch).is_none());
+            self.error.is_none() && schema.touch().is_none_or(|touch| !self.values.is_set(touch));
         let keyed = schema.strategy() == ConflictStrategy::Fail
-            || schema.key().iter().all(|&position| self.value(position).is_some());
-        if plain && keyed && self.values.iter().any(Option::is_some) {
+            || schema.key().iter().all(|&position| self.values.is_set(position));
+        if plain && keyed && !self.values.is_empty_row() {
             return None;
         }
         Some(self.describe_fault())
@@ -228,21 +225,20 @@ impl Schema {
     #[inline]
     pub fn row(&self, values: impl IntoRow) -> Result<Request, RequestError> {
         let width = self.width();
-        let mut row = RowSlots::with_capacity(width);
+        let mut row = RowSlots::new(width);
         values.append_to(&mut row);
-        let RowSlots { mut values, heap_bytes } = row;
-        if values.len() > width {
-            return Err(RequestError::TooManyValues {
-                table: self.table().to_string(),
-                values: values.len(),
-                columns: width,
-            });
+        let RowSlots { mut slots, next } = row;
+        if next > width {
+            return Err(self.too_many_values(next));
         }
-        if values.len() < width {
-            values.resize(width, None);
-        }
-        let values = values.into_boxed_slice();
-        Ok(Request { schema: self.clone(), values, error: None, heap_bytes, next: 0 })
+        slots.leave(next);
+        Ok(Request { schema: self.clone(), values: slots, error: None, next: 0 })
+    }
+
+    #[cold]
+    fn too_many_values(&self, values: usize) -> RequestError {
+        let table = self.table().to_string();
+        RequestError::TooManyValues { table, values, columns: self.width() }
     }
 }
 
@@ -312,6 +308,22 @@ mod tests {
         assert!(request.is_set("name") && !request.is_set("hits"));
         assert!(request.get::<String>("id").is_err());
         assert!(request.get::<i64>("none").is_err());
+    }
+
+    #[test]
+    fn a_row_in_used_memory_holds_nothing_of_the_row_before() {
+        let users = users();
+        for text in ["short", "longer than what a value holds in place"] {
+            // More rows than a thread keeps, so that some are handed on.
+            let full = |id: i64| users.row((id, text, 7_i64)).unwrap();
+            drop((0..300).map(full).collect::<Vec<_>>());
+            let part: Vec<Request> = (0..300_i64).map(|id| users.row((id,)).unwrap()).collect();
+            for row in part.iter().chain([&Request::new(&users).set("id", 1_i64)]) {
+                assert_eq!(row.set_columns().collect::<Vec<_>>(), [0]);
+                assert!((1..4).all(|column| row.value(column).is_none()));
+                assert_eq!(row.size_bytes(), Request::new(&users).size_bytes());
+            }
+        }
     }
 
     #[test]

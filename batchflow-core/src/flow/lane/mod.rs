@@ -153,12 +153,11 @@ impl PartialEq for Columns {
 
 impl Columns {
     fn of(request: &Request) -> Self {
-        let mut low = 0;
+        let low = request.first_set();
         let mut high = vec![0; request.schema().width().saturating_sub(1) / 64];
-        for column in request.set_columns() {
-            match column / 64 {
-                0 => low |= 1 << column,
-                word => high[word - 1] |= 1 << (column % 64),
+        if !high.is_empty() {
+            for column in request.set_columns().filter(|column| *column >= 64) {
+                high[column / 64 - 1] |= 1 << (column % 64);
             }
         }
         Self { low, high: high.into() }
@@ -225,10 +224,15 @@ impl Lane {
         self.waiting == 0 && self.flights == 0
     }
 
+    /// The key of the next row in submission order.
+    #[inline]
+    pub(super) fn key_of(&mut self, request: &Request) -> RowKey {
+        self.rules.key_of(request)
+    }
+
     /// Adds the next row in submission order.
-    pub(super) fn add(&mut self, held: Held, since: Instant) {
+    pub(super) fn add(&mut self, held: Held, key: RowKey, since: Instant) {
         let Some(request) = &held.request else { return };
-        let key = self.rules.key_of(request);
         if self.serial.is_some() || key == RowKey::Opaque {
             return self.add_serial(held, since);
         }

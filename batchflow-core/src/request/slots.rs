@@ -1,0 +1,194 @@
+//! [`Slots`]: the columns of a row, in memory that is used again.
+//!
+//! A row is mostly built by one thread and dropped by another. General allocators make the two
+//! wait for each other, row by row; here slots change threads by the [`STACK`].
+
+use std::cell::RefCell;
+use std::ops::Deref;
+use std::sync::{Mutex, PoisonError};
+
+use crate::value::Value;
+
+/// Rows of up to this many columns use memory again.
+const WIDTHS: usize = 16;
+
+/// How many rows' slots a thread hands on at once.
+const STACK: usize = 64;
+
+/// The most stacks that wait for a thread to take them, for each width.
+const STACKS: usize = 32;
+
+/// Slots of one width.
+type Stack = Vec<Box<[Option<Value>]>>;
+
+thread_local! {
+    /// This thread's slots, by width.
+    static OWN: RefCell<[Stack; WIDTHS]> = const { RefCell::new([const { Vec::new() }; WIDTHS]) };
+}
+
+/// Stacks that threads handed on, by width.
+static HANDED_ON: [Mutex<Vec<Stack>>; WIDTHS] = [const { Mutex::new(Vec::new()) }; WIDTHS];
+
+/// The columns of one row; `None` is unset.
+pub(super) struct Slots {
+    values: Box<[Option<Value>]>,
+    heap_bytes: usize,
+    /// Which of the first 64 columns are set, as bits.
+    set: u64,
+}
+
+impl Slots {
+    /// A row of unset columns.
+    pub(super) fn unset(width: usize) -> Self {
+        let mut slots = Self::unfilled(width);
+        slots.leave(0);
+        slots
+    }
+
+    /// A row whose columns hold anything until each is [set](Self::set) or [left](Self::leave).
+    #[inline]
+    pub(super) fn unfilled(width: usize) -> Self {
+        Self { values: reused(width).unwrap_or_else(|| new(width)), heap_bytes: 0, set: 0 }
+    }
+
+    /// Sets a column of an unfilled row; one that the row does not have is none.
+    #[allow(clippy::inline_always, reason = "where the kind is known, most of this is nothing")]
+    #[inline(always)]
+    pub(super) fn set(&mut self, at: usize, value: Value) {
+        let Some(slot) = self.values.get_mut(at) else { return };
+        self.heap_bytes += value.heap_bytes();
+        self.set |= bit(at);
+        drop(std::mem::replace(slot, Some(value)));
+    }
+
+    /// Leaves the columns from `at` on unset.
+    #[inline]
+    pub(super) fn leave(&mut self, at: usize) {
+        if let Some(rest) = self.values.get_mut(at..) {
+            rest.fill_with(|| None);
+        }
+    }
+
+    /// Puts a value, or none, in the place of the old one.
+    pub(super) fn replace(&mut self, at: usize, value: Option<Value>) -> Option<Value> {
+        let slot = self.values.get_mut(at)?;
+        self.heap_bytes += value.as_ref().map_or(0, Value::heap_bytes);
+        self.set = if value.is_some() { self.set | bit(at) } else { self.set & !bit(at) };
+        let old = std::mem::replace(slot, value);
+        self.heap_bytes -= old.as_ref().map_or(0, Value::heap_bytes);
+        old
+    }
+
+    /// Whether a column is set, without a look at its value where that can be.
+    #[inline]
+    pub(super) fn is_set(&self, at: usize) -> bool {
+        if at < 64 { self.set & bit(at) != 0 } else { self.get(at).is_some_and(Option::is_some) }
+    }
+
+    /// Whether no column is set.
+    #[inline]
+    pub(super) fn is_empty_row(&self) -> bool {
+        self.set == 0 && self.iter().skip(64).all(Option::is_none)
+    }
+
+    /// Which of the first 64 columns are set, as bits.
+    #[inline]
+    pub(super) fn first_set(&self) -> u64 {
+        self.set
+    }
+
+    /// What the values hold on the heap.
+    #[inline]
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.heap_bytes
+    }
+}
+
+/// The bit of a column; none past the 64th.
+#[inline]
+fn bit(at: usize) -> u64 {
+    if at < 64 { 1 << at } else { 0 }
+}
+
+impl Deref for Slots {
+    type Target = [Option<Value>];
+
+    #[inline]
+    fn deref(&self) -> &[Option<Value>] {
+        &self.values
+    }
+}
+
+impl Clone for Slots {
+    fn clone(&self) -> Self {
+        let mut clone = Self::unfilled(self.len());
+        clone.values.clone_from_slice(&self.values);
+        // A clone of a text need not keep the room that the text had to grow.
+        clone.heap_bytes = clone.iter().flatten().map(Value::heap_bytes).sum();
+        clone.set = self.set;
+        clone
+    }
+}
+
+impl PartialEq for Slots {
+    fn eq(&self, other: &Self) -> bool {
+        self.values == other.values
+    }
+}
+
+impl Drop for Slots {
+    #[inline]
+    fn drop(&mut self) {
+        let mut values = std::mem::take(&mut self.values);
+        // Values without anything on the heap need no look: they lie in another core's cache.
+        if self.heap_bytes > 0 {
+            values.fill_with(|| None);
+        }
+        keep(values);
+    }
+}
+
+#[cold]
+fn new(width: usize) -> Box<[Option<Value>]> {
+    vec![None; width].into()
+}
+
+/// Slots of exactly this width, whose values are anything without heap.
+#[inline]
+fn reused(width: usize) -> Option<Box<[Option<Value>]>> {
+    let at = width.checked_sub(1).filter(|at| *at < WIDTHS)?;
+    // A thread about to end has none left.
+    let own = OWN.try_with(|own| {
+        let own = &mut own.try_borrow_mut().ok()?[at];
+        if own.is_empty() {
+            let mut handed_on = HANDED_ON[at].lock().unwrap_or_else(PoisonError::into_inner);
+            *own = handed_on.pop()?;
+        }
+        own.pop()
+    });
+    own.ok().flatten()
+}
+
+/// Keeps slots, with nothing on the heap, for this thread's next rows, or for another's.
+#[inline]
+fn keep(slots: Box<[Option<Value>]>) {
+    let Some(at) = slots.len().checked_sub(1).filter(|at| *at < WIDTHS) else { return };
+    // What a thread about to end drops, and what is too much, is freed.
+    let _ = OWN.try_with(|own| {
+        let Ok(mut own) = own.try_borrow_mut() else { return };
+        let own = &mut own[at];
+        if own.len() == STACK {
+            hand_on(at, own);
+        }
+        own.push(slots);
+    });
+}
+
+#[cold]
+fn hand_on(at: usize, own: &mut Stack) {
+    let stack = std::mem::replace(own, Vec::with_capacity(STACK));
+    let mut handed_on = HANDED_ON[at].lock().unwrap_or_else(PoisonError::into_inner);
+    if handed_on.len() < STACKS {
+        handed_on.push(stack);
+    }
+}
