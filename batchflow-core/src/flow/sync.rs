@@ -6,6 +6,8 @@ use std::sync::{self, PoisonError};
 #[cfg(batchflow_loom)]
 use {loom::sync, std::sync::PoisonError};
 
+pub(super) use sync::MutexGuard;
+
 pub(super) struct Mutex<T>(sync::Mutex<T>);
 
 impl<T> Mutex<T> {
@@ -15,7 +17,7 @@ impl<T> Mutex<T> {
 
     /// Locks. Nothing panics while it is held, so a poisoned lock is still sound.
     #[inline]
-    pub(super) fn lock(&self) -> sync::MutexGuard<'_, T> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -98,6 +98,12 @@ impl Schema {
         Self(Shared::new(Inner { parts, hash, by_name }))
     }
 
+    /// Tells this schema from any other that is alive. Equal ones may still have several.
+    #[inline]
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref::<Inner>(&self.0).addr()
+    }
+
     /// The table's name.
     pub fn table(&self) -> &TableName {
         &self.0.parts.table

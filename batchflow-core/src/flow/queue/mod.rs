@@ -3,6 +3,7 @@
 //! One mutex guards it all, so that a snapshot is consistent. Submitting takes it once; the pump
 //! takes it once a turn and once a batch. Nothing of a user's runs inside it.
 
+mod inbox;
 mod state;
 
 use std::task::{Context, Poll, Waker};
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 use state::{Flush, State};
 
 use super::stats::{Counts, Stats};
-use super::sync::Mutex;
+use super::sync::{Mutex, MutexGuard};
 use crate::outcome::{Outcome, RowError};
 use crate::request::Request;
 
@@ -76,6 +77,7 @@ pub(in crate::flow) struct Deadline {
     pub(in crate::flow) then: Phase,
 }
 
+#[repr(align(64))]
 pub(in crate::flow) struct Queue {
     state: Mutex<State>,
 }
@@ -134,20 +136,37 @@ impl Queue {
     ) -> Result<u64, (Refused, Option<Reply>)> {
         let bytes = request.size_bytes();
         let mut state = self.state.lock();
-        if state.hot.phase != Phase::Open {
+        let request = if reply.is_none() {
+            match state.inbox.push_lent(request, bytes) {
+                Ok(submission) => return Ok(submission),
+                Err(request) => request,
+            }
+        } else {
+            request
+        };
+        state.reckon();
+        if state.phase != Phase::Open {
             return Err((Refused::Closed(request), reply));
         }
         let slot = state.slot(request.schema());
-        if state.hot.full || state.share(slot).waiting > 0 || !state.fits(slot, bytes) {
+        if state.full || state.share(slot).waiting > 0 || !state.fits(slot, bytes) {
             return Err((Refused::Full(request), reply));
         }
         state.hold(slot, bytes);
         let (submission, waker) = state.enter(request, reply, slot, bytes);
+        state.lend(slot);
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
         Ok(submission)
+    }
+
+    /// The state, with every row counted.
+    fn reckoned(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock();
+        state.reckon();
+        state
     }
 
     /// Waits for room, then queues the row. `ticket` is the waiter's place in the line, and must
@@ -162,8 +181,8 @@ impl Queue {
         let Some(row) = request.take() else {
             return Poll::Pending;
         };
-        let mut state = self.state.lock();
-        if state.hot.phase != Phase::Open {
+        let mut state = self.reckoned();
+        if state.phase != Phase::Open {
             let wakers = ticket.take().map(|ticket| state.remove_waiter(ticket));
             drop(state);
             wake_all(wakers.into_iter().flatten());
@@ -173,7 +192,7 @@ impl Queue {
         let Some(number) = *ticket else {
             let slot = state.slot(row.schema());
             let fits = state.fits(slot, bytes);
-            if fits && !state.hot.full && state.share(slot).waiting == 0 {
+            if fits && !state.full && state.share(slot).waiting == 0 {
                 state.hold(slot, bytes);
                 let (submission, waker) = state.enter(row, reply.take(), slot, bytes);
                 drop(state);
@@ -209,7 +228,7 @@ impl Queue {
 
     /// Gives a waiter's place up, and the room if it was granted.
     pub(in crate::flow) fn leave(&self, ticket: u64) {
-        let mut state = self.state.lock();
+        let mut state = self.reckoned();
         let wakers = state.remove_waiter(ticket);
         drop(state);
         wake_all(wakers);
@@ -230,31 +249,29 @@ impl Queue {
 
     /// What the pump must know for its next turn.
     pub(in crate::flow) fn look(&self) -> Look {
-        let mut state = self.state.lock();
-        let many = state.hot.entries.len() >= state.hot.limits.wake_rows
-            || state.hot.entry_bytes >= state.hot.limits.wake_bytes;
+        let mut state = self.reckoned();
+        let many = state.inbox.len() >= state.limits.wake_rows
+            || state.entry_bytes >= state.limits.wake_bytes;
         Look {
-            phase: state.hot.phase,
+            phase: state.phase,
             deadline: state.deadline,
             flush_upto: state.flush_upto,
             pressure: !state.waiters.is_empty(),
-            since: state.hot.since,
-            urgent: std::mem::take(&mut state.pump.urgent)
-                || many
-                || state.hot.phase != Phase::Open,
+            since: state.since,
+            urgent: std::mem::take(&mut state.pump.urgent) || many || state.phase != Phase::Open,
             tracked: state.pump.tracked,
         }
     }
 
     /// Takes every queued row, leaving the emptied `room` for the next.
     pub(in crate::flow) fn take(&self, room: &mut Vec<Entry>) -> Option<Taken> {
-        let mut state = self.state.lock();
-        let since = state.hot.since.take()?;
-        std::mem::swap(&mut state.hot.entries, room);
-        state.hot.entry_bytes = 0;
+        let mut state = self.reckoned();
+        let since = state.since.take()?;
+        let first_submission = state.inbox.swap(room);
+        state.entry_bytes = 0;
         state.pump.tracked = false;
         state.in_lanes += room.len();
-        Some(Taken { first_submission: state.hot.next_submission - room.len() as u64, since })
+        Some(Taken { first_submission, since })
     }
 
     /// Rows went from the lanes into a batch.
@@ -269,7 +286,7 @@ impl Queue {
         if rows.is_empty() {
             return;
         }
-        let mut state = self.state.lock();
+        let mut state = self.reckoned();
         let held = match from {
             From::Lanes => &mut state.in_lanes,
             From::Flight => &mut state.in_flight,
@@ -292,7 +309,7 @@ impl Queue {
 
     /// Forgets a schema of which nothing is held. Returns whether it did.
     pub(in crate::flow) fn forget(&self, slot: u32) -> bool {
-        let mut state = self.state.lock();
+        let mut state = self.reckoned();
         let Some(share) = state.shares.get(slot as usize) else {
             return true;
         };
@@ -302,7 +319,7 @@ impl Queue {
         let schema = share.schema.clone();
         state.slots.remove(&schema);
         state.free_slots.push(slot);
-        state.hot.last_slot = u32::MAX;
+        state.last_slot = u32::MAX;
         true
     }
 
@@ -314,7 +331,7 @@ impl Queue {
             return None;
         }
         let (done, receiver) = oneshot::channel();
-        let upto = state.hot.next_submission;
+        let upto = state.inbox.next_submission();
         state.flushes.retain(|flush| !flush.done.is_closed());
         state.flushes.push(Flush { upto, remaining, counts: Counts::default(), done });
         state.flush_upto = upto;
@@ -326,9 +343,9 @@ impl Queue {
 
     /// Closes the queue, or hastens its close. Waiting submitters get their requests back.
     pub(in crate::flow) fn close(&self, phase: Phase, deadline: Option<Deadline>) {
-        let mut state = self.state.lock();
-        if matches!(state.hot.phase, Phase::Open | Phase::Draining) {
-            state.hot.phase = phase;
+        let mut state = self.reckoned();
+        if matches!(state.phase, Phase::Open | Phase::Draining) {
+            state.phase = phase;
         }
         if let Some(new) = deadline {
             state.deadline = Some(match state.deadline {
@@ -350,20 +367,20 @@ impl Queue {
             }
             wakers.push(waiter.waker);
         }
-        state.hot.full = false;
+        state.full = false;
         wakers.extend(state.wake_pump(true));
         drop(state);
         wake_all(wakers);
     }
 
     pub(in crate::flow) fn phase(&self) -> Phase {
-        self.state.lock().hot.phase
+        self.state.lock().phase
     }
 
     pub(in crate::flow) fn set_wake(&self, rows: usize, bytes: usize) {
-        let mut state = self.state.lock();
-        state.hot.limits.wake_rows = rows;
-        state.hot.limits.wake_bytes = bytes;
+        let mut state = self.reckoned();
+        state.limits.wake_rows = rows;
+        state.limits.wake_bytes = bytes;
         let waker = state.wake_pump(true);
         drop(state);
         wake_all(waker);
@@ -371,14 +388,14 @@ impl Queue {
 
     /// How long the oldest row still in the queue has waited.
     pub(in crate::flow) fn since(&self) -> Option<Instant> {
-        self.state.lock().hot.since
+        self.state.lock().since
     }
 
     /// Every count and every row held, at one moment.
     pub(in crate::flow) fn stats(&self) -> Stats {
-        let state = self.state.lock();
+        let state = self.reckoned();
         Stats {
-            submitted: state.hot.next_submission,
+            submitted: state.inbox.next_submission(),
             written: state.counts.written,
             superseded: state.counts.superseded,
             rejected: state.counts.rejected,
@@ -386,7 +403,7 @@ impl Queue {
             returned: state.counts.returned,
             abandoned: state.counts.abandoned,
             pending: state.pending() as u64,
-            pending_bytes: state.hot.held_bytes as u64,
+            pending_bytes: state.held_bytes as u64,
         }
     }
 }

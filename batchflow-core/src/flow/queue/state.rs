@@ -7,13 +7,28 @@ use hashbrown::HashMap;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::inbox::{Inbox, Room};
 use super::{Deadline, Entry, Limits, Phase, Reply, Settled};
 use crate::flow::stats::Counts;
 use crate::request::Request;
 use crate::schema::Schema;
 
+#[repr(C)]
 pub(super) struct State {
-    pub(super) hot: Hot,
+    /// First, so that it lies beside the mutex.
+    pub(super) inbox: Inbox,
+    /// What was lent of the room, when it was.
+    lent: Room,
+    pub(super) entry_bytes: usize,
+    pub(super) held_rows: usize,
+    pub(super) held_bytes: usize,
+    /// When the first row of the inbox was submitted.
+    pub(super) since: Option<Instant>,
+    pub(super) last_slot: u32,
+    /// A waiter would fit its schema's share, but not the buffer: nobody may overtake it.
+    pub(super) full: bool,
+    pub(super) phase: Phase,
+    pub(super) limits: Limits,
     pub(super) slots: HashMap<Schema, u32>,
     pub(super) shares: Vec<Share>,
     pub(super) free_slots: Vec<u32>,
@@ -26,24 +41,6 @@ pub(super) struct State {
     pub(super) in_flight: usize,
     pub(super) flushes: Vec<Flush>,
     pub(super) flush_upto: u64,
-}
-
-/// What every submit touches, side by side: producers on several cores hand each cache line of it
-/// to one another, row by row.
-#[repr(align(64))]
-pub(super) struct Hot {
-    pub(super) entries: Vec<Entry>,
-    pub(super) entry_bytes: usize,
-    pub(super) next_submission: u64,
-    pub(super) held_rows: usize,
-    pub(super) held_bytes: usize,
-    /// When the first of `entries` was submitted.
-    pub(super) since: Option<Instant>,
-    pub(super) last_slot: u32,
-    /// A waiter would fit its schema's share, but not the buffer: nobody may overtake it.
-    pub(super) full: bool,
-    pub(super) phase: Phase,
-    pub(super) limits: Limits,
 }
 
 #[derive(Default)]
@@ -79,18 +76,16 @@ pub(super) struct Flush {
 impl State {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
-            hot: Hot {
-                entries: Vec::new(),
-                entry_bytes: 0,
-                next_submission: 0,
-                held_rows: 0,
-                held_bytes: 0,
-                since: None,
-                last_slot: 0,
-                full: false,
-                phase: Phase::Open,
-                limits,
-            },
+            inbox: Inbox::new(),
+            lent: Room::default(),
+            entry_bytes: 0,
+            held_rows: 0,
+            held_bytes: 0,
+            since: None,
+            last_slot: 0,
+            full: false,
+            phase: Phase::Open,
+            limits,
             slots: HashMap::new(),
             shares: Vec::new(),
             free_slots: Vec::new(),
@@ -107,22 +102,73 @@ impl State {
     }
 
     pub(super) fn pending(&self) -> usize {
-        self.hot.entries.len() + self.in_lanes + self.in_flight
+        self.inbox.len() + self.in_lanes + self.in_flight
+    }
+
+    /// Counts the rows that took lent room, and ends the loan.
+    pub(super) fn reckon(&mut self) {
+        let lent = std::mem::take(&mut self.lent);
+        if lent == Room::default() {
+            return;
+        }
+        let (left, slot) = self.inbox.take_back();
+        let (rows, bytes) = ((lent.rows - left.rows) as usize, lent.bytes - left.bytes);
+        self.held_rows += rows;
+        self.held_bytes += bytes;
+        self.entry_bytes += bytes;
+        let share = self.share_mut(slot);
+        share.rows += rows;
+        share.bytes += bytes;
+    }
+
+    /// Lends the schema's next rows the room that they could take anyhow, up to the row that
+    /// wakes the pump.
+    pub(super) fn lend(&mut self, slot: u32) {
+        let (share, limits) = (self.share(slot), self.limits);
+        let waited_for = self.full || share.waiting > 0;
+        if waited_for || self.since.is_none() || self.phase != Phase::Open {
+            return;
+        }
+        let least = |buffer: usize, held: usize, own: usize, wake: usize, queued: usize| {
+            let room = buffer.saturating_sub(held).min(Limits::share(buffer).saturating_sub(own));
+            // Past the row that woke the pump, no row wakes it.
+            if queued < wake { room.min(wake - 1 - queued) } else { room }
+        };
+        let rows = least(
+            limits.buffer_rows,
+            self.held_rows,
+            share.rows,
+            limits.wake_rows,
+            self.inbox.len(),
+        );
+        let bytes = least(
+            limits.buffer_bytes,
+            self.held_bytes,
+            share.bytes,
+            limits.wake_bytes,
+            self.entry_bytes,
+        );
+        let room = Room { rows: u32::try_from(rows).unwrap_or(u32::MAX), bytes };
+        if room.rows > 0 {
+            self.lent = room;
+            let schema = &self.shares[slot as usize].schema;
+            self.inbox.lend(schema, slot, room);
+        }
     }
 
     /// The schema's slot, made if need be.
     #[inline]
     pub(super) fn slot(&mut self, schema: &Schema) -> u32 {
-        if let Some(share) = self.shares.get(self.hot.last_slot as usize)
+        if let Some(share) = self.shares.get(self.last_slot as usize)
             && share.schema == *schema
         {
-            return self.hot.last_slot;
+            return self.last_slot;
         }
         let slot = match self.slots.get(schema) {
             Some(&slot) => slot,
             None => self.add_slot(schema),
         };
-        self.hot.last_slot = slot;
+        self.last_slot = slot;
         slot
     }
 
@@ -162,30 +208,30 @@ impl State {
 
     #[inline]
     pub(super) fn fits_buffer(&self, bytes: usize) -> bool {
-        self.hot.held_rows < self.hot.limits.buffer_rows
-            && self.hot.held_bytes + bytes <= self.hot.limits.buffer_bytes
+        self.held_rows < self.limits.buffer_rows
+            && self.held_bytes + bytes <= self.limits.buffer_bytes
     }
 
     #[inline]
     pub(super) fn fits_share(&self, slot: u32, bytes: usize) -> bool {
         let share = self.share(slot);
         share.rows == 0
-            || (share.rows < Limits::share(self.hot.limits.buffer_rows)
-                && share.bytes + bytes <= Limits::share(self.hot.limits.buffer_bytes))
+            || (share.rows < Limits::share(self.limits.buffer_rows)
+                && share.bytes + bytes <= Limits::share(self.limits.buffer_bytes))
     }
 
     #[inline]
     pub(super) fn hold(&mut self, slot: u32, bytes: usize) {
-        self.hot.held_rows += 1;
-        self.hot.held_bytes += bytes;
+        self.held_rows += 1;
+        self.held_bytes += bytes;
         let share = self.share_mut(slot);
         share.rows += 1;
         share.bytes += bytes;
     }
 
     pub(super) fn release(&mut self, slot: u32, rows: usize, bytes: usize) {
-        self.hot.held_rows = self.hot.held_rows.saturating_sub(rows);
-        self.hot.held_bytes = self.hot.held_bytes.saturating_sub(bytes);
+        self.held_rows = self.held_rows.saturating_sub(rows);
+        self.held_bytes = self.held_bytes.saturating_sub(bytes);
         let share = self.share_mut(slot);
         share.rows = share.rows.saturating_sub(rows);
         share.bytes = share.bytes.saturating_sub(bytes);
@@ -200,20 +246,18 @@ impl State {
         slot: u32,
         bytes: usize,
     ) -> (u64, Option<Waker>) {
-        let submission = self.hot.next_submission;
-        self.hot.next_submission += 1;
         let tracked = reply.is_some();
         if tracked {
             self.pump.tracked = true;
         }
-        self.hot.entries.push(Entry { request, reply, slot });
-        self.hot.entry_bytes += bytes;
-        let first = self.hot.since.is_none();
+        let submission = self.inbox.push(Entry { request, reply, slot });
+        self.entry_bytes += bytes;
+        let first = self.since.is_none();
         if first {
-            self.hot.since = Some(Instant::now());
+            self.since = Some(Instant::now());
         }
-        let full = self.hot.entries.len() == self.hot.limits.wake_rows
-            || self.hot.entry_bytes >= self.hot.limits.wake_bytes;
+        let full =
+            self.inbox.len() == self.limits.wake_rows || self.entry_bytes >= self.limits.wake_bytes;
         let waker = if first || full || tracked { self.wake_pump(false) } else { None };
         (submission, waker)
     }
@@ -229,7 +273,7 @@ impl State {
     pub(super) fn add_waiter(&mut self, slot: u32, bytes: usize, waker: Waker) -> u64 {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.hot.full |= self.fits_share(slot, bytes) && self.share(slot).waiting == 0;
+        self.full |= self.fits_share(slot, bytes) && self.share(slot).waiting == 0;
         self.waiters.insert(ticket, Waiter { slot, bytes, granted: false, waker });
         self.share_mut(slot).waiting += 1;
         ticket
@@ -252,7 +296,7 @@ impl State {
     /// have room in their share. Returns whom to wake.
     #[must_use]
     pub(super) fn grant(&mut self) -> Vec<Waker> {
-        self.hot.full = false;
+        self.full = false;
         let mut wakers = Vec::new();
         if self.waiters.is_empty() {
             return wakers;
@@ -271,7 +315,7 @@ impl State {
                 self.share_mut(waiter.slot).waiting -= 1;
                 wakers.push(waiter.waker.clone());
             } else {
-                self.hot.full = true;
+                self.full = true;
                 break;
             }
         }
