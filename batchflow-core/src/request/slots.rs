@@ -58,7 +58,7 @@ impl Slots {
         let Some(slot) = self.values.get_mut(at) else { return };
         self.heap_bytes += value.heap_bytes();
         self.set |= bit(at);
-        drop(std::mem::replace(slot, Some(value)));
+        drop(slot.replace(value));
     }
 
     /// Leaves the columns from `at` on unset.

@@ -94,7 +94,7 @@ impl Session {
     /// The session that became a row; what was now stays the time it was.
     pub(super) fn from_request(row: &Request) -> Self {
         let text = |at| match row.value(at) {
-            Some(Value::Text(text)) => Some(text.clone()),
+            Some(Value::Text(text)) => Some(String::from(&**text)),
             _ => None,
         };
         let json = |at| match row.value(at) {

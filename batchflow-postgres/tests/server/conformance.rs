@@ -63,7 +63,7 @@ fn column_ddl(column: &Column) -> String {
     let not_null = if column.is_not_null() { " NOT NULL" } else { "" };
     let default = match column.default() {
         Some(Value::I64(v)) => format!(" DEFAULT {v}"),
-        Some(Value::Text(v)) => format!(" DEFAULT '{v}'"),
+        Some(Value::Text(v)) => format!(" DEFAULT '{}'", v.as_str()),
         None => String::new(),
         Some(other) => panic!("no test has a default of {other:?}"),
     };
