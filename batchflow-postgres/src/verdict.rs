@@ -59,6 +59,10 @@ pub(crate) fn of_refusal(
         (Failed::Write(..), code) if sqlstate::may_be_altered(code) => {
             Next::LookAgain { at_leisure: false }
         }
+        // A value that was no value of the type that the column had.
+        (Failed::Write(..), _) if told.kind() == ErrorKind::Data => {
+            Next::LookAgain { at_leisure: true }
+        }
         _ => Next::GiveUp,
     };
     (told, next)

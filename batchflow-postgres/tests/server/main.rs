@@ -16,6 +16,7 @@ mod faults;
 #[cfg(not(tarpaulin))]
 mod examples;
 mod real_rows;
+mod rows;
 mod sessions;
 mod shared;
 mod ways;
