@@ -322,13 +322,18 @@ fn json(value: ValueRef<'_>) -> Fit<&str> {
 
 #[inline]
 fn fixed<const N: usize>(out: &mut BytesMut, bytes: [u8; N]) {
-    out.put_i32(N as i32);
-    out.put_slice(&bytes);
+    // At once: room is looked for once, not twice.
+    let mut field = [0; 20];
+    field[..4].copy_from_slice(&(N as i32).to_be_bytes());
+    field[4..4 + N].copy_from_slice(&bytes);
+    out.put_slice(&field[..4 + N]);
 }
 
 #[inline]
 fn slice(out: &mut BytesMut, bytes: &[u8]) -> Fit<()> {
-    out.put_i32(length(bytes.len())?);
+    let length = length(bytes.len())?;
+    out.reserve(4 + bytes.len());
+    out.put_i32(length);
     out.put_slice(bytes);
     Ok(())
 }

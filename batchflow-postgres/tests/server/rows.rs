@@ -27,9 +27,10 @@ struct Fault {
 }
 
 fn faults() -> Vec<Fault> {
+    use ErrorKind::{Constraint, Data, Other};
+
     let fault =
         |what, column, value: Value, kind, names| Fault { what, column, value, kind, names };
-    use ErrorKind::{Constraint, Data, Other};
     vec![
         fault("NULL", "name", Value::Null, Constraint, Some("name")),
         fault("too long", "name", "x".repeat(13).into(), Data, Some("name")),
