@@ -1,26 +1,30 @@
 //! [`Fences`]: ends what a connection is doing, sees it ended, and closes the connection.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use batchflow_core::Settled;
+use futures_util::future::join;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 
-use crate::connect::{ConnectionSource, Lease};
+use crate::connect::{ConnectionSource, Guarded, Lease};
+use crate::settle::settle;
 use crate::transaction::{Begin, Started};
 
-/// How long a statement is asked to end, and waited for.
-const CANCEL: Duration = Duration::from_secs(5);
+/// How long the answer to a beginning is waited for.
+const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A request to cancel may come before what it is meant for: it is repeated so often.
-const AGAIN: Duration = Duration::from_millis(300);
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(5);
 
-/// How long it may take to end the backend from another connection.
-const TERMINATE: Duration = Duration::from_secs(5);
+/// How long it may take to end a transaction by each of the two means.
+const END: Duration = Duration::from_secs(5);
 
 /// The most connections that are being ended at once. Beyond it, they are closed and left to the
 /// server.
@@ -73,39 +77,62 @@ impl fmt::Debug for Fences {
     }
 }
 
+/// From another connection, where the transaction is known: that hits no stranger, and the server
+/// says when it is over. A request to cancel, which knows neither, is the last resort; poolers have
+/// been seen to break over it.
 async fn end(source: &dyn ConnectionSource, lease: Box<dyn Lease>, begin: &Begin) -> bool {
-    let client = lease.client();
-    let cancel = async {
-        let mut again = interval(AGAIN);
-        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            again.tick().await;
-            // That it was refused, the missing answer tells.
-            let _ = source.cancel(client.cancel_token()).await;
-        }
-    };
-    // It waits behind what is running, so its answer says that that has ended.
-    let answered = async {
-        tokio::select! {
-            answer = client.batch_execute("ROLLBACK") => answer.is_ok(),
-            () = cancel => false,
-        }
-    };
-    let ended = timeout(CANCEL, answered).await.unwrap_or(false);
+    let ended = seen_to_end(source, lease.client(), begin).await;
     lease.discard();
-    let Some(started) = begin.started().filter(|_| !ended) else { return ended };
-    let terminate = async {
-        let Ok(aside) = source.aside().await else { return false };
-        let done = terminate(aside.client(), started).await;
-        aside.discard();
-        done
+    ended
+}
+
+async fn seen_to_end(source: &dyn ConnectionSource, client: &Client, begin: &Begin) -> bool {
+    // It waits behind what is running, so its answer says that that has ended.
+    let mut rolled_back = pin!(client.batch_execute("ROLLBACK"));
+    // What has just been sent may be answered yet, and says whom to end.
+    let known = timeout(PATIENCE, async {
+        while begin.started().is_none() {
+            sleep(LOOK).await;
+        }
+    });
+    let answer = tokio::select! {
+        biased;
+        answer = &mut rolled_back => Some(answer.is_ok()),
+        _ = known => None,
     };
-    timeout(TERMINATE, terminate).await.unwrap_or(false)
+    if answer == Some(true) {
+        return true;
+    }
+    if let Some(started) = begin.started()
+        && timeout(END, from_aside(source, started)).await == Ok(true)
+    {
+        return true;
+    }
+    if answer.is_some() {
+        return false;
+    }
+    let cancel = timeout(END, source.cancel(client.cancel_token()));
+    let (answer, _) = join(timeout(END, rolled_back), cancel).await;
+    matches!(answer, Ok(Ok(())))
+}
+
+/// Ends a transaction from another connection, and waits until it is over.
+async fn from_aside(source: &dyn ConnectionSource, started: &Started) -> bool {
+    let Ok(aside) = source.aside().await else { return false };
+    let aside = Guarded::new(aside);
+    let Ok(client) = aside.client() else { return false };
+    while let Ok(settled) = settle(client, started).await {
+        if settled != Settled::Running {
+            aside.give_back();
+            return true;
+        }
+    }
+    false
 }
 
 /// Ends a transaction's backend, if that still runs it, from another connection. Not while it
-/// commits: a commit that waits for a standby would end without it. Whether it was asked to.
-pub(crate) async fn terminate(client: &Client, started: &Started) -> bool {
+/// commits: a commit that waits for a standby would end without it.
+pub(crate) async fn terminate(client: &Client, started: &Started) {
     let Started { pid, xid, .. } = started;
     let text = format!(
         "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
@@ -113,5 +140,6 @@ pub(crate) async fn terminate(client: &Client, started: &Started) -> bool {
          AND wait_event IS DISTINCT FROM 'SyncRep' \
          AND NOT (state = 'active' AND query = 'COMMIT')"
     );
-    client.simple_query(&text).await.is_ok()
+    // That it was refused, the transaction's status tells.
+    let _ = client.simple_query(&text).await;
 }

@@ -276,11 +276,18 @@ impl Open<'_> {
 
     /// Ends a transaction that the server has refused.
     async fn roll_back(self, failed: Failed) -> Ended {
-        let rolled_back = match self.client() {
-            Ok(client) => timeout(ROLLBACK, client.batch_execute("ROLLBACK")).await,
-            Err(error) => return Ended::Error(error),
+        let ended = match &failed {
+            // The server rolls back when the connection ends.
+            Failed::Open(_) => false,
+            _ => match self.client() {
+                Ok(client) => {
+                    let rolled_back = timeout(ROLLBACK, client.batch_execute("ROLLBACK")).await;
+                    matches!(rolled_back, Ok(Ok(())))
+                }
+                Err(error) => return Ended::Error(error),
+            },
         };
-        if matches!(rolled_back, Ok(Ok(()))) {
+        if ended {
             self.give_back();
         } else {
             self.discard();

@@ -52,11 +52,11 @@ pub(crate) fn of_refusal(
             Next::Singly
         }
         // A name that another client of the same pooler has left on the connection.
-        (Failed::Write(..), "42P05") if way != Way::Unnest => {
+        (Failed::Write(..) | Failed::Open(_), "42P05") if way != Way::Unnest => {
             told = told.with_kind(ErrorKind::Connection);
             Next::GiveUp
         }
-        (Failed::Write(..), code) if sqlstate::may_be_altered(code) => {
+        (Failed::Write(..) | Failed::Open(_), code) if sqlstate::may_be_altered(code) => {
             Next::LookAgain { at_leisure: false }
         }
         // A value that was no value of the type that the column had.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_util::SinkExt;
 use futures_util::future::join;
-use tokio_postgres::{Client, CopyInSink, Error, Statement};
+use tokio_postgres::{Client, CopyInSink, Statement};
 
 use super::Failed;
 use crate::plan::Plan;
@@ -28,7 +28,7 @@ pub(super) async fn send(
     // Dropped at the end of this function, the statement is closed inside the transaction:
     // behind a pooler the next one may be on another connection.
     let statement = prepared.map_err(Failed::write)?;
-    let mut sink = copy(client, &statement, body).await.map_err(Failed::write)?;
+    let mut sink = copy(client, &statement, body).await?;
     sink.as_mut().finish().await.map_err(Failed::write)
 }
 
@@ -37,11 +37,11 @@ pub(super) async fn copy(
     client: &Client,
     statement: &Statement,
     mut body: Bytes,
-) -> Result<Pin<Box<CopyInSink<Bytes>>>, Error> {
-    let mut sink = Box::pin(client.copy_in::<_, Bytes>(statement).await?);
+) -> Result<Pin<Box<CopyInSink<Bytes>>>, Failed> {
+    let mut sink = Box::pin(client.copy_in::<_, Bytes>(statement).await.map_err(Failed::Open)?);
     while !body.is_empty() {
         let chunk = body.split_to(body.len().min(CHUNK));
-        sink.as_mut().feed(chunk).await?;
+        sink.as_mut().feed(chunk).await.map_err(Failed::write)?;
     }
     Ok(sink)
 }

@@ -171,6 +171,9 @@ pub(crate) enum Failed {
     Stage(Error),
     /// Writing; the row that was being written, where that is known.
     Write(Error, Option<usize>),
+    /// Opening a COPY. What follows on the connection cannot be told apart: the server answers
+    /// the end of a COPY that it never opened.
+    Open(Error),
     /// What the server answered to the beginning cannot be read.
     Unreadable,
 }
@@ -182,7 +185,10 @@ impl Failed {
 
     pub(crate) fn error(&self) -> Option<&Error> {
         match self {
-            Self::Begin(error) | Self::Stage(error) | Self::Write(error, _) => Some(error),
+            Self::Begin(error)
+            | Self::Stage(error)
+            | Self::Write(error, _)
+            | Self::Open(error) => Some(error),
             Self::Unreadable => None,
         }
     }

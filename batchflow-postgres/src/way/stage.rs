@@ -27,7 +27,7 @@ pub(super) async fn send(
     // Dropped at the end of this function, the statement is closed inside the transaction:
     // behind a pooler the next one may be on another connection.
     let statement = prepared.map_err(Failed::write)?;
-    let mut sink = copy::copy(client, &statement, body).await.map_err(Failed::write)?;
+    let mut sink = copy::copy(client, &statement, body).await?;
     let (copied, inserted) = join(sink.as_mut().finish(), affected(client, &stage.insert)).await;
     copied.map_err(Failed::write)?;
     inserted.map_err(Failed::write)

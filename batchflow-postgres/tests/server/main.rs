@@ -10,6 +10,7 @@
 mod support;
 
 mod conformance;
+mod ends;
 /// Tests that stop and kill servers of their own.
 mod faults;
 // Tarpaulin builds no example.
