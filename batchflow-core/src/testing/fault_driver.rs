@@ -253,7 +253,8 @@ impl<D: Driver> FaultDriver<D> {
             } else {
                 match write(&*self.inner, &self.shared, one, attempt, self.settles).await {
                     Ok(_) => Verdict::Written,
-                    Err(error) => Verdict::NotApplied(error),
+                    Err(error) if error.applied() == Applied::Nothing => Verdict::NotApplied(error),
+                    Err(error) => Verdict::Unknown(error),
                 }
             });
         }

@@ -185,10 +185,9 @@ impl Failed {
 
     pub(crate) fn error(&self) -> Option<&Error> {
         match self {
-            Self::Begin(error)
-            | Self::Stage(error)
-            | Self::Write(error, _)
-            | Self::Open(error) => Some(error),
+            Self::Begin(error) | Self::Stage(error) | Self::Write(error, _) | Self::Open(error) => {
+                Some(error)
+            }
             Self::Unreadable => None,
         }
     }

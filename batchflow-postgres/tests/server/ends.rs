@@ -54,10 +54,8 @@ impl Place {
     }
 
     async fn pids(&self) -> Vec<String> {
-        let sql = format!(
-            "SELECT pid FROM pg_stat_activity WHERE application_name = '{}'",
-            self.table
-        );
+        let sql =
+            format!("SELECT pid FROM pg_stat_activity WHERE application_name = '{}'", self.table);
         rows(&self.client, &sql).await
     }
 
