@@ -233,6 +233,7 @@ impl PostgresDriver {
                     );
                 }
                 Next::Unnest => {}
+                Next::NoCopy if !plan.no_copy.swap(true, Ordering::Relaxed) => {}
                 Next::Singly if !singly => singly = true,
                 _ => return Err(error),
             }

@@ -1,6 +1,7 @@
 //! [`Plan`]: how the rows of one schema and set of columns are written; [`Plans`], those in use.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use batchflow_core::{Batch, ConflictStrategy, Schema, WriteError};
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 use tokio_postgres::types::Type;
 
 use crate::encode::{copies_natively, parameter};
-use crate::statement::{StageTexts, Texts};
+use crate::statement::{CopyTexts, StageTexts, Texts};
 use crate::table::{Identity, Table};
 
 /// The most schemas that are remembered; beyond it, all are looked up anew.
@@ -26,7 +27,9 @@ pub(crate) struct Plan {
     pub(crate) parameters: Vec<Type>,
     pub(crate) unnest: String,
     /// `None` where rows cannot be copied straight into the table.
-    pub(crate) copy: Option<String>,
+    pub(crate) copy: Option<CopyTexts>,
+    /// Set once the server has refused to let this user copy into the table.
+    pub(crate) no_copy: AtomicBool,
     /// `None` where no column is set, or this user may make no temporary tables.
     pub(crate) stage: Option<StageTexts>,
 }
@@ -49,11 +52,19 @@ impl Plan {
         Ok(Self {
             parameters: types.collect(),
             unnest: texts.unnest(),
-            copy: copies.then(|| texts.copy()),
+            no_copy: AtomicBool::new(false),
+            copy: copies.then(|| texts.copy()).flatten(),
             stage: (table.may_stage && !columns.is_empty()).then(|| texts.stage(stage)),
             table: Arc::clone(table),
             columns,
         })
+    }
+}
+
+impl Plan {
+    /// Whether rows can be copied straight into the table.
+    pub(crate) fn may_copy(&self) -> bool {
+        self.copy.is_some() && !self.no_copy.load(Ordering::Relaxed)
     }
 }
 

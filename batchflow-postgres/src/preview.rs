@@ -13,7 +13,9 @@ const ROWS: usize = 10;
 pub(crate) fn preview(plan: &Plan, way: Way, batch: &Batch, values: ShowValues) -> Preview {
     let mut statements = vec![Begin::new(None).text().to_owned()];
     match (way, &plan.copy, &plan.stage) {
-        (Way::Copy, Some(copy), _) => statements.push(copy.clone()),
+        (Way::Copy, Some(texts), _) => {
+            statements.extend([&texts.check, &texts.copy].map(String::clone));
+        }
         (Way::Stage, _, Some(stage)) => {
             statements.extend([&stage.create, &stage.copy, &stage.insert].map(String::clone));
         }

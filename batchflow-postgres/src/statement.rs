@@ -68,6 +68,20 @@ fn clock(ty: &ColumnType) -> &'static str {
     }
 }
 
+/// A text that means the same whatever `standard_conforming_strings` says; `None` where it holds
+/// the quote itself.
+fn literal(text: &str) -> Option<String> {
+    (!text.contains("$bf$")).then(|| format!("$bf${text}$bf$"))
+}
+
+/// The texts of a COPY into the table.
+#[derive(Debug)]
+pub(crate) struct CopyTexts {
+    /// Locks the table, and counts the columns that have the type they are sent as.
+    pub(crate) check: String,
+    pub(crate) copy: String,
+}
+
 /// The texts of a temporary table.
 #[derive(Debug)]
 pub(crate) struct StageTexts {
@@ -148,9 +162,26 @@ impl<'a> Texts<'a> {
         })
     }
 
-    /// A COPY into the table.
-    pub(crate) fn copy(&self) -> String {
-        self.copy_into(&self.table.name)
+    /// A COPY into the table; `None` where a name cannot be written as it must be.
+    ///
+    /// A COPY's fields carry no types: an integer would be taken for a float of its size. So the
+    /// table is locked against being altered, and its types compared.
+    pub(crate) fn copy(&self) -> Option<CopyTexts> {
+        let table = &self.table.name;
+        let mut check = format!(
+            "LOCK TABLE ONLY {table} IN ROW EXCLUSIVE MODE; \
+             SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute \
+             WHERE attrelid = {}::pg_catalog.regclass AND NOT attisdropped \
+             AND (attname, atttypid) IN (",
+            literal(table)?
+        );
+        for (number, &at) in self.columns.iter().enumerate() {
+            let column = self.column(at);
+            let comma = if number == 0 { "" } else { ", " };
+            let _ = write!(check, "{comma}({}, {})", literal(&column.name)?, column.ty.oid);
+        }
+        check.push(')');
+        Some(CopyTexts { check, copy: self.copy_into(table) })
     }
 
     fn copy_into(&self, table: &str) -> String {

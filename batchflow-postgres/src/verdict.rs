@@ -17,6 +17,8 @@ pub(crate) enum Next {
     LookAgain { at_leisure: bool },
     /// Writes without a temporary table, from now on.
     Unnest,
+    /// Writes without copying into the table.
+    NoCopy,
     /// Writes row by row.
     Singly,
 }
@@ -36,6 +38,11 @@ pub(crate) fn of_refusal(
     batch: &Batch,
     table: &Table,
 ) -> (WriteError, Next) {
+    if let Failed::Changed = failed {
+        let error = WriteError::new(ErrorKind::Schema);
+        let error = error.with_message("the table's columns have other types than before");
+        return (error, Next::LookAgain { at_leisure: false });
+    }
     let Some(error) = failed.error() else { return (ErrorKind::Internal.into(), Next::GiveUp) };
     let code = error.code().map_or("", |code| code.code());
     let mut told = translate(error, Stage::Write, Some((batch, table)));
@@ -45,6 +52,8 @@ pub(crate) fn of_refusal(
     let strategy = batch.schema().strategy();
     let next = match (failed, code) {
         (Failed::Stage(_), "42501") => Next::Unnest,
+        // A right to insert that is granted column by column does not allow to lock.
+        (Failed::Lock(_), "42501") => Next::NoCopy,
         // Two rows of one key in one statement: only the database could tell.
         (Failed::Write(..), "21000")
             if matches!(strategy, ConflictStrategy::Update | ConflictStrategy::Replace) =>
@@ -56,7 +65,9 @@ pub(crate) fn of_refusal(
             told = told.with_kind(ErrorKind::Connection);
             Next::GiveUp
         }
-        (Failed::Write(..) | Failed::Open(_), code) if sqlstate::may_be_altered(code) => {
+        (Failed::Write(..) | Failed::Open(_) | Failed::Lock(_), code)
+            if sqlstate::may_be_altered(code) =>
+        {
             Next::LookAgain { at_leisure: false }
         }
         // A value that was no value of the type that the column had.

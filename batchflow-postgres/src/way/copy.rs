@@ -4,11 +4,12 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use futures_util::SinkExt;
-use futures_util::future::join;
-use tokio_postgres::{Client, CopyInSink, Statement};
+use futures_util::future::join3;
+use tokio_postgres::{Client, CopyInSink, SimpleQueryMessage, Statement};
 
 use super::Failed;
 use crate::plan::Plan;
+use crate::statement::CopyTexts;
 use crate::transaction::Begin;
 
 /// So many bytes are handed over at once: enough that handing over costs nothing, and few enough
@@ -22,14 +23,26 @@ pub(super) async fn send(
     begin: &Begin,
     body: Bytes,
 ) -> Result<u64, Failed> {
-    let text = plan.copy.as_deref().unwrap_or_default();
-    let (begun, prepared) = join(begin.send(client), client.prepare(text)).await;
+    let Some(texts) = &plan.copy else { return Err(Failed::Unreadable) };
+    let (begun, checked, prepared) =
+        join3(begin.send(client), check(client, plan, texts), client.prepare(&texts.copy)).await;
     begun?;
+    checked?;
     // Dropped at the end of this function, the statement is closed inside the transaction:
     // behind a pooler the next one may be on another connection.
     let statement = prepared.map_err(Failed::write)?;
     let mut sink = copy(client, &statement, body).await?;
     sink.as_mut().finish().await.map_err(Failed::write)
+}
+
+/// Locks the table, and makes sure that its columns have the types they are sent as.
+async fn check(client: &Client, plan: &Plan, texts: &CopyTexts) -> Result<(), Failed> {
+    let messages = client.simple_query(&texts.check).await.map_err(Failed::Lock)?;
+    let same = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.try_get(0).ok()??.parse::<usize>().ok(),
+        _ => None,
+    });
+    if same == Some(plan.columns.len()) { Ok(()) } else { Err(Failed::Changed) }
 }
 
 /// Sends the whole body, and leaves the copy to be finished.

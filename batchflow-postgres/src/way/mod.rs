@@ -4,7 +4,7 @@ mod copy;
 mod stage;
 mod unnest;
 
-use batchflow_core::{Batch, ConflictStrategy, WriteError};
+use batchflow_core::{Batch, WriteError};
 use bytes::{Bytes, BytesMut};
 use tokio_postgres::{Client, Error};
 
@@ -49,15 +49,11 @@ impl Way {
     ) -> Self {
         let best = match wanted {
             Some(way) => way,
-            None => Self::best(
-                batch.schema().strategy() == ConflictStrategy::Fail && plan.copy.is_some(),
-                batch.len(),
-                || batch.size_bytes(),
-            ),
+            None => Self::best(plan.may_copy(), batch.len(), || batch.size_bytes()),
         };
         let may_stage = may_stage && plan.stage.is_some();
         match best {
-            Self::Copy if plan.copy.is_some() => Self::Copy,
+            Self::Copy if plan.may_copy() => Self::Copy,
             Self::Copy | Self::Stage if may_stage => Self::Stage,
             _ => Self::Unnest,
         }
@@ -171,6 +167,10 @@ pub(crate) enum Failed {
     Stage(Error),
     /// Writing; the row that was being written, where that is known.
     Write(Error, Option<usize>),
+    /// The table could not be locked for a COPY.
+    Lock(Error),
+    /// The table's columns have other types than were sent.
+    Changed,
     /// Opening a COPY. What follows on the connection cannot be told apart: the server answers
     /// the end of a COPY that it never opened.
     Open(Error),
@@ -185,10 +185,12 @@ impl Failed {
 
     pub(crate) fn error(&self) -> Option<&Error> {
         match self {
-            Self::Begin(error) | Self::Stage(error) | Self::Write(error, _) | Self::Open(error) => {
-                Some(error)
-            }
-            Self::Unreadable => None,
+            Self::Begin(error)
+            | Self::Stage(error)
+            | Self::Write(error, _)
+            | Self::Lock(error)
+            | Self::Open(error) => Some(error),
+            Self::Changed | Self::Unreadable => None,
         }
     }
 }

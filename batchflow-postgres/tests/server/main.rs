@@ -20,4 +20,5 @@ mod real_rows;
 mod rows;
 mod sessions;
 mod shared;
+mod tables;
 mod ways;
