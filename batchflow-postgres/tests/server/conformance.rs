@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use batchflow_core::conformance::{self, Harness, Hold};
 use batchflow_core::testing::{Column, Table};
-use batchflow_core::{ColumnKind, Date, Driver, Time, Timestamp, Value};
+use batchflow_core::{ColumnKind, Date, Driver, ErrorKind, Time, Timestamp, Value};
 use batchflow_postgres::client::{SimpleQueryMessage, SimpleQueryRow};
 use batchflow_postgres::{PostgresConfig, PostgresDriver, Way};
 
-use crate::support::{connect, execute, fresh, password, url};
+use crate::support::{connect, direct_url, execute, fresh, is_pooled, password, url};
 
 /// Seeds of each random test.
 const SEEDS: std::ops::Range<u64> = 0..40;
@@ -113,11 +113,25 @@ fn time(text: &str) -> Time {
     Time::from_hms_nano(hour, minute, second, nanos).unwrap()
 }
 
+/// A driver. A pooler may hand out a connection that another test has just had cut.
+async fn connected(config: PostgresConfig) -> PostgresDriver {
+    let mut tries = if is_pooled() { 20 } else { 1 };
+    loop {
+        match PostgresDriver::connect_with(config.clone()).await {
+            Ok(driver) => return driver,
+            Err(error) if tries == 1 || error.kind() != ErrorKind::Connection => {
+                panic!("cannot connect: {error}")
+            }
+            Err(_) => tries -= 1,
+        }
+    }
+}
+
 #[async_trait]
 impl Harness for Server {
     async fn create(&self, table: &Table) {
         let name = quoted(table.name());
-        execute(&url(), &format!("DROP TABLE IF EXISTS {name}; {};", ddl(table))).await;
+        execute(&direct_url(), &format!("DROP TABLE IF EXISTS {name}; {};", ddl(table))).await;
     }
 
     async fn driver(&self) -> Arc<dyn Driver> {
@@ -126,11 +140,11 @@ impl Harness for Server {
         if let Some(way) = self.way {
             config = config.way(way);
         }
-        Arc::new(PostgresDriver::connect_with(config).await.unwrap())
+        Arc::new(connected(config).await)
     }
 
     async fn read(&self, table: &Table) -> Vec<Vec<Value>> {
-        let client = connect(&url()).await;
+        let client = connect(&direct_url()).await;
         let sql = format!(
             "SET timezone = 'UTC'; SET datestyle = 'ISO'; SET bytea_output = 'hex'; \
              SELECT * FROM {}",
@@ -151,7 +165,7 @@ impl Harness for Server {
     }
 
     async fn hold_up(&self, table: &Table) -> Option<Hold> {
-        let client = connect(&url()).await;
+        let client = connect(&direct_url()).await;
         let lock = format!("BEGIN; LOCK TABLE {} IN EXCLUSIVE MODE", quoted(table.name()));
         client.batch_execute(&lock).await.unwrap();
         Some(Box::new(client))
@@ -163,7 +177,7 @@ impl Harness for Server {
              WHERE application_name = '{}' AND pid <> pg_backend_pid()",
             self.name
         );
-        execute(&url(), &sql).await;
+        execute(&direct_url(), &sql).await;
         true
     }
 }

@@ -25,7 +25,12 @@ pub(crate) fn password() -> String {
 
 /// Whether the shared server is reached through a pooler in transaction mode.
 pub(crate) fn is_pooled() -> bool {
-    std::env::var_os("BATCHFLOW_POOLED").is_some_and(|value| !value.is_empty())
+    direct_url() != url()
+}
+
+/// The shared server itself, where a pooler stands before it.
+pub(crate) fn direct_url() -> String {
+    std::env::var("BATCHFLOW_POSTGRES_DIRECT_URL").unwrap_or_else(|_| url())
 }
 
 /// A connection past the driver. It ends when the client is dropped.

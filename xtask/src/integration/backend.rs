@@ -25,6 +25,8 @@ pub(crate) struct Backend {
 pub(crate) struct Kind {
     /// The variable that names one by its URL, to whoever runs this and to the tests.
     pub(crate) variable: &'static str,
+    /// The variable that names it past a pooler, where the tests are behind one.
+    pub(crate) direct_variable: &'static str,
     /// Where one usually listens.
     pub(crate) usual_port: u16,
     /// The tests that stop and kill servers of their own, by the part of their names that tells.
@@ -53,6 +55,7 @@ pub(crate) static BACKENDS: [Backend; 2] = [
         package: "batchflow-postgres",
         server: Some(Kind {
             variable: "BATCHFLOW_POSTGRES_URL",
+            direct_variable: "BATCHFLOW_POSTGRES_DIRECT_URL",
             usual_port: 5_432,
             own_servers: "faults::",
             pooled: &["conformance::", "strategies::", "shared::"],

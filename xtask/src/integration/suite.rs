@@ -33,6 +33,8 @@ pub(crate) struct Suite<'a> {
 struct Against<'a> {
     /// Name and value of the variable that tells the tests where the server is.
     url: Option<(&'static str, String)>,
+    /// The same past a pooler, if one stands between.
+    direct: Option<(&'static str, String)>,
     server: String,
     origin: String,
     through: Option<String>,
@@ -79,6 +81,7 @@ impl<'a> Suite<'a> {
     fn built_in(&mut self, steps: &mut Steps, backend: &'static Backend) {
         let against = Against {
             url: None,
+            direct: None,
             server: backend.name.to_owned(),
             origin: "built in".to_owned(),
             through: None,
@@ -134,6 +137,7 @@ impl<'a> Suite<'a> {
             Control::listen(offer(context, found, found.sources.len().saturating_sub(1)))?;
         let against = Against {
             url: Some((kind.variable, url)),
+            direct: None,
             server: backend.name.to_owned(),
             origin: kind.variable.to_owned(),
             through: None,
@@ -161,8 +165,9 @@ impl<'a> Suite<'a> {
         let source = &found.sources[current];
         let shared = source.start(&context.name("shared"), false, &[])?;
         let control = Control::listen(offer(context, found, current))?;
-        let against = |server: &dyn Server, through, only| Against {
+        let against = |server: &dyn Server, through: Option<String>, only| Against {
             url: Some((kind.variable, server.url())),
+            direct: through.is_some().then(|| (kind.direct_variable, shared.url())),
             server: source.label(),
             origin: source.origin(),
             through,
@@ -194,7 +199,7 @@ impl<'a> Suite<'a> {
 
     fn run(&mut self, steps: &mut Steps, backend: &'static Backend, against: Against<'_>) {
         let mut command = cargo::command("test");
-        command.args(["--package", backend.package, "--all-features"]);
+        command.args(["--package", backend.package, "--all-features", "--no-fail-fast"]);
         if against.through.is_some() || !against.only.is_empty() {
             // Documentation is not written to be chosen from.
             command.arg("--tests");
@@ -288,14 +293,11 @@ impl<'a> Suite<'a> {
 impl Against<'_> {
     /// Tells the tests what they are against, by the variables they read.
     fn tell(&self, command: &mut Command, options: &Options) {
-        if let Some((variable, url)) = &self.url {
+        for (variable, url) in self.url.iter().chain(&self.direct) {
             command.env(variable, url);
         }
         if let Some(control) = self.control {
             command.env("BATCHFLOW_SERVERS", control.address().to_string());
-        }
-        if self.through.is_some() {
-            command.env("BATCHFLOW_POOLED", "1");
         }
         command.env("BATCHFLOW_SEEDS", options.seeds.to_string());
         command.env("BATCHFLOW_FAULT_SEED", options.seed.to_string());
