@@ -5,6 +5,7 @@ use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::BytesMut;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
@@ -19,6 +20,35 @@ pub(crate) async fn connect() -> Client {
     run(&client, &format!("CREATE SCHEMA {schema}; SET search_path = {schema}, public")).await;
     run(&client, "SET TimeZone = 'UTC'; SET client_min_messages = warning").await;
     client
+}
+
+/// Whether the server has an extension, which is then there; a loud line where not.
+pub(crate) async fn has_extension(client: &Client, name: &str) -> bool {
+    let ask = format!("SELECT 1 FROM pg_available_extensions WHERE name = '{name}'");
+    let is_there = !column(client, &ask).await.expect("an answer").is_empty();
+    if is_there {
+        // One at a time: tests run side by side, and the extension is the database's.
+        let make = format!(
+            "BEGIN; SELECT pg_advisory_xact_lock(811); \
+             CREATE EXTENSION IF NOT EXISTS {name} SCHEMA public; COMMIT"
+        );
+        run(client, &make).await;
+    } else {
+        println!("NOT RUN: {name}: the server is built without it");
+    }
+    is_there
+}
+
+/// Whether the server could make a collation of ICU's; a loud line where it is built without.
+pub(crate) async fn made_icu_collation(client: &Client, sql: &str) -> bool {
+    match client.batch_execute(sql).await {
+        Ok(()) => true,
+        Err(error) if error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) => {
+            println!("NOT RUN: ICU's collations: the server is built without them");
+            false
+        }
+        Err(error) => panic!("{sql}: {error:?}"),
+    }
 }
 
 /// Drops what [`connect`] made.
