@@ -27,13 +27,13 @@ pub enum Way {
 }
 
 /// From so many rows on, a plain insert is copied.
-const COPY_ROWS: usize = 1_000;
+const COPY_ROWS: usize = 300;
 
 /// From so many rows on, an upsert is staged.
 const STAGE_ROWS: usize = 5_000;
 
-/// From so many rows on, an upsert of wide rows is staged.
-const STAGE_WIDE_ROWS: usize = 1_000;
+/// From so many bytes on, an upsert of wide rows is staged: 300 rows of 13 columns, 5 of them JSON.
+const STAGE_WIDE_BYTES: usize = 512 << 10;
 
 /// So many bytes make a row wide.
 const WIDE_ROW: usize = 400;
@@ -63,8 +63,11 @@ impl Way {
         match rows {
             COPY_ROWS.. if copies => Self::Copy,
             STAGE_ROWS.. => Self::Stage,
-            STAGE_WIDE_ROWS.. if bytes() / rows >= WIDE_ROW => Self::Stage,
-            _ => Self::Unnest,
+            0 => Self::Unnest,
+            _ => match bytes() {
+                bytes if bytes >= STAGE_WIDE_BYTES && bytes / rows >= WIDE_ROW => Self::Stage,
+                _ => Self::Unnest,
+            },
         }
     }
 }
@@ -203,11 +206,12 @@ mod tests {
     fn large_inserts_are_copied_and_large_or_wide_upserts_staged() {
         let cases = [
             (true, 1, 10, Way::Unnest),
-            (true, 999, 1_000, Way::Unnest),
-            (true, 1_000, 10, Way::Copy),
-            (false, 999, 10_000, Way::Unnest),
-            (false, 1_000, 399, Way::Unnest),
-            (false, 1_000, 400, Way::Stage),
+            (true, 299, 1_000, Way::Unnest),
+            (true, 300, 10, Way::Copy),
+            (false, 290, 1_800, Way::Unnest),
+            (false, 300, 1_800, Way::Stage),
+            (false, 1_400, 399, Way::Unnest),
+            (false, 1_400, 400, Way::Stage),
             (false, 4_999, 100, Way::Unnest),
             (false, 5_000, 10, Way::Stage),
         ];
