@@ -217,7 +217,7 @@ impl Bench {
     }
 
     fn add(&mut self, figure: Figure) {
-        eprintln!("measured: {}", figure.name);
+        eprintln!("measured: {}: {}", figure.name, number(figure.ratio.unwrap_or(figure.ours)));
         self.figures.push(figure);
     }
 

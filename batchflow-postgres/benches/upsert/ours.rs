@@ -33,7 +33,7 @@ pub(crate) fn flow(driver: PostgresDriver, connections: usize, size: usize) -> F
         .flush_bytes(64 << 20)
         .flush_interval(Duration::from_secs(10))
         .concurrency(connections + 1)
-        .buffer_size(4 * (connections + 1) * size)
+        .buffer_size((connections + 3) * size)
         .buffer_bytes(1 << 30)
 }
 
