@@ -6,10 +6,11 @@
 //! alone, unknown commits are settled with the server, transient failures are tried again.
 //!
 //! ```no_run
-//! use batchflow_postgres::Driver;
+//! use batchflow_postgres::PostgresDriver;
 //! use batchflow_postgres::session::{Session, SessionWriter};
 //!
-//! # async fn save(driver: impl Driver) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn save() -> Result<(), Box<dyn std::error::Error>> {
+//! let driver = PostgresDriver::connect("postgres://app:secret@db.example.com/app").await?;
 //! let writer = SessionWriter::new(driver)?;
 //!
 //! let mut session = Session::new("session-1");

@@ -26,7 +26,8 @@ impl SessionWriter {
         Self::builder(driver).build()
     }
 
-    /// Begins a writer. The driver is a `PostgresDriver`, or an `Arc` of one that others use too.
+    /// Begins a writer. The driver is a [`PostgresDriver`](crate::PostgresDriver), or an `Arc` of
+    /// one that others use too.
     pub fn builder(driver: impl Driver) -> SessionWriterBuilder {
         SessionWriterBuilder::new(driver)
     }
