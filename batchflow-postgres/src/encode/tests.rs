@@ -239,8 +239,8 @@ fn is_stricter(column: &str, value: &Value, why: &str) -> bool {
     if hexadecimal && why.contains("is not ") {
         return true;
     }
-    // A decimal stays the text it is, zeros and exponent with it.
-    let by_length = matches!(value, Value::Decimal(_)) && why.contains("longer");
+    // A decimal stays the text it is, zeros and exponent with it; so do those of an array.
+    let by_length = matches!(value, Value::Decimal(_) | Value::Array(_)) && why.contains("longer");
     let by_session = ["zone", "ISO 8601"].iter().any(|part| why.contains(part));
     // A timestamp is one first, whatever the column makes of its text.
     let by_kind = matches!(value, Value::Timestamp(_)) && column == "date";
