@@ -73,6 +73,16 @@ impl Counts {
         *count += 1;
     }
 
+    pub(super) fn add_all(&mut self, other: &Self) {
+        let Self { written, superseded, rejected, unknown, returned, abandoned } = other;
+        self.written += written;
+        self.superseded += superseded;
+        self.rejected += rejected;
+        self.unknown += unknown;
+        self.returned += returned;
+        self.abandoned += abandoned;
+    }
+
     /// Whether every row was written, or superseded by one that was.
     pub fn all_written(&self) -> bool {
         self.rejected + self.unknown + self.returned + self.abandoned == 0

@@ -286,16 +286,17 @@ impl Queue {
         if rows.is_empty() {
             return;
         }
+        // Summed before the lock is taken, so that submitters wait for less.
+        let bytes = rows.iter().map(|row| row.bytes).sum();
+        let mut counts = Counts::default();
+        rows.iter().for_each(|row| counts.add(row.end));
         let mut state = self.reckoned();
         let held = match from {
             From::Lanes => &mut state.in_lanes,
             From::Flight => &mut state.in_flight,
         };
         *held = held.saturating_sub(rows.len());
-        for row in rows {
-            state.counts.add(row.end);
-        }
-        let bytes = rows.iter().map(|row| row.bytes).sum();
+        state.counts.add_all(&counts);
         state.release(slot, rows.len(), bytes);
         let flushed = state.count_flushes(rows);
         let wakers = state.grant();
