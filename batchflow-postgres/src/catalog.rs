@@ -130,6 +130,7 @@ SELECT a.attname::text, a.attnotnull, \
   p.depth, t.oid, p.typmod, t.typtype::text, t.typname::text, n.nspname::text, \
   e.oid IS NOT NULL, coalesce(e.typdelim, ',')::text, \
   pg_catalog.format_type(t.oid, p.typmod), pg_catalog.format_type(t.oid, -1), \
+  pg_catalog.quote_ident(n.nspname), pg_catalog.quote_ident(t.typname), \
   ARRAY(SELECT l.enumlabel::text FROM pg_catalog.pg_enum l \
     WHERE l.enumtypid = t.oid ORDER BY l.enumsortorder) \
 FROM part p \
@@ -211,6 +212,7 @@ struct Part {
     namespace: String,
     is_array: bool,
     delimiter: String,
+    /// As [`spelled`], with lengths and without; of an array, only its elements' are used.
     sql: String,
     cast: String,
     labels: Vec<String>,
@@ -218,6 +220,8 @@ struct Part {
 
 impl Part {
     fn read(row: &Row) -> Result<Self, Error> {
+        let (sql, cast) =
+            spelled(row.try_get(14)?, row.try_get(15)?, row.try_get(16)?, row.try_get(17)?);
         Ok(Self {
             oid: row.try_get(7)?,
             typmod: row.try_get(8)?,
@@ -226,10 +230,26 @@ impl Part {
             namespace: row.try_get(11)?,
             is_array: row.try_get(12)?,
             delimiter: row.try_get(13)?,
-            sql: row.try_get(14)?,
-            cast: row.try_get(15)?,
-            labels: row.try_get(16)?,
+            sql,
+            cast,
+            labels: row.try_get(18)?,
         })
+    }
+}
+
+/// A type's name with and without its lengths, so that it means the same under any `search_path`:
+/// `format_type` leaves out the schema of what this session finds without it. What SQL itself
+/// names (`integer`, `timestamp(3) without time zone`) is in no path. `schema` and `name` are
+/// quoted.
+fn spelled(sql: &str, cast: &str, schema: &str, name: &str) -> (String, String) {
+    let full = format!("{schema}.{name}");
+    if schema == "pg_catalog" && cast != name && cast != full {
+        return (sql.to_owned(), cast.to_owned());
+    }
+    match sql.strip_prefix(cast) {
+        Some(lengths) => (format!("{full}{lengths}"), full),
+        // `character(3)`, whose own name is another.
+        None => (sql.to_owned(), full),
     }
 }
 
@@ -273,12 +293,18 @@ fn assemble(parts: Vec<Part>, relation: &Relation) -> ColumnType {
             },
             _ => leaf(&part, relation),
         };
-        inner = Some(ColumnType { oid: part.oid, sql: part.sql, cast: part.cast, kind });
+        let (sql, cast) = match &kind {
+            TypeKind::Array { element, .. } => {
+                (format!("{}[]", element.sql), format!("{}[]", element.cast))
+            }
+            _ => (part.sql, part.cast),
+        };
+        inner = Some(ColumnType { oid: part.oid, sql, cast, kind });
     }
     inner.unwrap_or_else(|| ColumnType {
         oid: Type::TEXT.oid(),
-        sql: "text".to_owned(),
-        cast: "text".to_owned(),
+        sql: "pg_catalog.text".to_owned(),
+        cast: "pg_catalog.text".to_owned(),
         kind: TypeKind::Other,
     })
 }
@@ -335,6 +361,42 @@ fn digits(typmod: i32) -> Option<(u16, i16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_types_name_means_the_same_under_any_search_path() {
+        for (sql, cast, schema, name, expected) in [
+            ("integer", "integer", "pg_catalog", "int4", ("integer", "integer")),
+            (
+                "character varying(9)",
+                "character varying",
+                "pg_catalog",
+                "\"varchar\"",
+                ("character varying(9)", "character varying"),
+            ),
+            (
+                "character(3)",
+                "bpchar",
+                "pg_catalog",
+                "bpchar",
+                ("character(3)", "pg_catalog.bpchar"),
+            ),
+            ("bit(3)", "\"bit\"", "pg_catalog", "\"bit\"", ("bit(3)", "pg_catalog.\"bit\"")),
+            ("uuid", "uuid", "pg_catalog", "uuid", ("pg_catalog.uuid", "pg_catalog.uuid")),
+            (
+                "pg_catalog.text",
+                "pg_catalog.text",
+                "pg_catalog",
+                "text",
+                ("pg_catalog.text", "pg_catalog.text"),
+            ),
+            ("mood", "mood", "a", "mood", ("a.mood", "a.mood")),
+            ("a.mood", "a.mood", "a", "mood", ("a.mood", "a.mood")),
+            ("geo(Point,4)", "geo", "\"Odd\"", "geo", ("\"Odd\".geo(Point,4)", "\"Odd\".geo")),
+        ] {
+            let found = spelled(sql, cast, schema, name);
+            assert_eq!((&*found.0, &*found.1), expected, "{schema}.{name}");
+        }
+    }
 
     #[test]
     fn a_numerics_precision_and_scale_are_unpacked() {

@@ -6,7 +6,8 @@ pub(crate) struct ColumnType {
     /// The type's oid; of a domain, the domain's own.
     pub(crate) oid: u32,
     /// The type as a declaration writes it, lengths and precisions included:
-    /// `character varying(20)`.
+    /// `character varying(20)`. It means the same in every session: what has no name of SQL's own
+    /// stands with its schema.
     pub(crate) sql: String,
     /// The type as a cast writes it, without lengths: an explicit cast to `varchar(5)` would cut
     /// what an insert refuses. Of a domain, its base type.

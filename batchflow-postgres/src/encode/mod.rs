@@ -113,7 +113,7 @@ pub(crate) fn staged(column: &TableColumn) -> Staged {
     if copies_natively(column) {
         Staged { declared: column.ty.sql.clone(), cast: None }
     } else {
-        Staged { declared: "text".to_owned(), cast: Some(column.ty.base().cast.clone()) }
+        Staged { declared: "pg_catalog.text".to_owned(), cast: Some(column.ty.base().cast.clone()) }
     }
 }
 

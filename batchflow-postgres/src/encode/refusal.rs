@@ -50,7 +50,8 @@ fn describe(
         let error = WriteError::new(ErrorKind::Constraint).with_code(NOT_NULL_VIOLATION);
         error.with_message(why)
     } else {
-        let message = format!("{} does not fit {}: {why}", value.kind(), column.ty.sql);
+        let ty = column.ty.sql.trim_start_matches("pg_catalog.");
+        let message = format!("{} does not fit {ty}: {why}", value.kind());
         WriteError::new(ErrorKind::Data).with_message(message)
     };
     let schema = batch.schema();
