@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     /// The types of the statement's parameters, an array for each set column.
     pub(crate) parameters: Vec<Type>,
     pub(crate) unnest: String,
+    /// What takes the place of `unnest` for one row; `None` where no column is set.
+    pub(crate) row: Option<String>,
     /// `None` where rows cannot be copied straight into the table.
     pub(crate) copy: Option<CopyTexts>,
     /// Set once the server has refused to let this user copy into the table.
@@ -52,6 +54,7 @@ impl Plan {
         Ok(Self {
             parameters: types.collect(),
             unnest: texts.unnest(),
+            row: texts.row(),
             no_copy: AtomicBool::new(false),
             copy: copies.then(|| texts.copy()).flatten(),
             stage: (table.may_stage && !columns.is_empty()).then(|| texts.stage(stage)),

@@ -19,6 +19,7 @@ pub(crate) fn preview(plan: &Plan, way: Way, batch: &Batch, values: ShowValues) 
         (Way::Stage, _, Some(stage)) => {
             statements.extend([&stage.create, &stage.copy, &stage.insert].map(String::clone));
         }
+        _ if batch.len() == 1 => statements.push(plan.row.as_ref().unwrap_or(&plan.unnest).clone()),
         _ => statements.push(plan.unnest.clone()),
     }
     statements.push("COMMIT".to_owned());

@@ -130,6 +130,26 @@ impl<'a> Texts<'a> {
         text
     }
 
+    /// One statement of one row, each column a parameter: planned in half the time that one over
+    /// arrays takes. `None` where no column is set.
+    pub(crate) fn row(&self) -> Option<String> {
+        if self.columns.is_empty() {
+            return None;
+        }
+        Some(self.around(|text, touch| {
+            let mut list = Vec::new();
+            for (number, &at) in self.columns.iter().enumerate() {
+                let cast = parameter(self.column(at)).cast;
+                let cast = cast.map_or_else(String::new, |cast| format!("::{cast}"));
+                list.push(format!("${}{cast}", number + 1));
+            }
+            list.extend((!touch.is_empty()).then(|| touch.to_owned()));
+            text.push_str(&list.join(", "));
+            text.push_str(" WHERE ");
+            text.push_str(GUARD);
+        }))
+    }
+
     /// One statement over arrays.
     pub(crate) fn unnest(&self) -> String {
         self.around(|text, touch| {

@@ -1,11 +1,11 @@
-//! One statement over arrays, one array a column.
+//! One statement over arrays, one array a column; for one row, over its values.
 
 use std::error::Error as StdError;
 
 use bytes::BytesMut;
 use futures_util::future::{join, join_all};
 use tokio_postgres::Client;
-use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::types::{IsNull, Kind, ToSql, Type, to_sql_checked};
 
 use super::Failed;
 use crate::plan::Plan;
@@ -14,9 +14,21 @@ use crate::transaction::Begin;
 /// So many single rows are sent before the answers to them are awaited.
 const PIPELINE: usize = 64;
 
-/// A parameter that is encoded already.
+/// What stands before the elements of an array of one dimension.
+const HEADER: usize = 20;
+
+/// A parameter that is encoded already; `None` is NULL.
 #[derive(Debug)]
-struct Encoded<'a>(&'a [u8]);
+struct Encoded<'a>(Option<&'a [u8]>);
+
+impl<'a> Encoded<'a> {
+    /// The only element of an array.
+    fn only(array: &'a [u8]) -> Self {
+        let length = array.get(HEADER..HEADER + 4).and_then(|length| length.try_into().ok());
+        let is_null = length.is_none_or(|length| i32::from_be_bytes(length) < 0);
+        Self(if is_null { None } else { array.get(HEADER + 4..) })
+    }
+}
 
 impl ToSql for Encoded<'_> {
     fn to_sql(
@@ -24,7 +36,8 @@ impl ToSql for Encoded<'_> {
         _: &Type,
         out: &mut BytesMut,
     ) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
-        out.extend_from_slice(self.0);
+        let Some(bytes) = self.0 else { return Ok(IsNull::Yes) };
+        out.extend_from_slice(bytes);
         Ok(IsNull::No)
     }
 
@@ -48,7 +61,7 @@ pub(super) async fn send(
     rows: usize,
 ) -> Result<u64, Failed> {
     let parameters = Parameters::new(plan, bytes, ends, 0, rows);
-    let (begun, written) = join(begin.send(client), parameters.execute(client, plan)).await;
+    let (begun, written) = join(begin.send(client), parameters.execute(client)).await;
     begun?;
     written.map_err(Failed::write)
 }
@@ -69,7 +82,7 @@ pub(super) async fn send_singly(
         let some = first..rows.min(first + PIPELINE);
         let each = some.clone().map(|row| Parameters::new(plan, bytes, ends, row, 1));
         let each: Vec<_> = each.collect();
-        let written = join_all(each.iter().map(|row| row.execute(client, plan))).await;
+        let written = join_all(each.iter().map(|row| row.execute(client))).await;
         for (row, written) in some.zip(written) {
             affected += written.map_err(|error| Failed::Write(error, Some(row)))?;
         }
@@ -77,32 +90,42 @@ pub(super) async fn send_singly(
     Ok(affected)
 }
 
-/// The parameters of one statement.
-struct Parameters<'a>(Vec<(Encoded<'a>, Type)>, i64);
+/// One statement and its parameters.
+struct Parameters<'a> {
+    text: &'a str,
+    values: Vec<(Encoded<'a>, Type)>,
+    rows: i64,
+}
 
 impl<'a> Parameters<'a> {
     /// The `nth` set of arrays, of `rows` rows each.
-    fn new(plan: &Plan, bytes: &'a [u8], ends: &[usize], nth: usize, rows: usize) -> Self {
+    fn new(plan: &'a Plan, bytes: &'a [u8], ends: &[usize], nth: usize, rows: usize) -> Self {
         let width = plan.parameters.len();
         let first = nth * width;
         let mut start = if first == 0 { 0 } else { ends[first - 1] };
-        let mut parameters = Vec::with_capacity(width);
+        let row = plan.row.as_deref().filter(|_| rows == 1);
+        let mut values = Vec::with_capacity(width);
         for (ty, &end) in plan.parameters.iter().zip(&ends[first..]) {
-            parameters.push((Encoded(&bytes[start..end]), ty.clone()));
+            let array = &bytes[start..end];
+            values.push(match (row, ty.kind()) {
+                (Some(_), Kind::Array(element)) => (Encoded::only(array), element.clone()),
+                _ => (Encoded(Some(array)), ty.clone()),
+            });
             start = end;
         }
-        Self(parameters, rows as i64)
+        Self { text: row.unwrap_or(&plan.unnest), values, rows: rows as i64 }
     }
 
-    async fn execute(&self, client: &Client, plan: &Plan) -> Result<u64, tokio_postgres::Error> {
+    async fn execute(&self, client: &Client) -> Result<u64, tokio_postgres::Error> {
         let mut parameters: Vec<(&(dyn ToSql + Sync), Type)> =
-            Vec::with_capacity(self.0.len().max(1));
-        parameters
-            .extend(self.0.iter().map(|(value, ty)| (value as &(dyn ToSql + Sync), ty.clone())));
+            Vec::with_capacity(self.values.len().max(1));
+        parameters.extend(
+            self.values.iter().map(|(value, ty)| (value as &(dyn ToSql + Sync), ty.clone())),
+        );
         if parameters.is_empty() {
             // A statement without columns is told how many rows there are.
-            parameters.push((&self.1, Type::INT8));
+            parameters.push((&self.rows, Type::INT8));
         }
-        client.execute_typed(&plan.unnest, &parameters).await
+        client.execute_typed(self.text, &parameters).await
     }
 }

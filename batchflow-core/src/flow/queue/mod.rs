@@ -289,7 +289,9 @@ impl Queue {
         // Summed before the lock is taken, so that submitters wait for less.
         let bytes = rows.iter().map(|row| row.bytes).sum();
         let mut counts = Counts::default();
-        rows.iter().for_each(|row| counts.add(row.end));
+        for row in rows {
+            counts.add(row.end);
+        }
         let mut state = self.reckoned();
         let held = match from {
             From::Lanes => &mut state.in_lanes,
