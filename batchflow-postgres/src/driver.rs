@@ -81,8 +81,15 @@ impl PostgresDriver {
         let mut driver = Self::new(connect::own_pool(&config)?);
         driver.way = config.way;
         driver.connect_timeout = config.connect_timeout;
-        let opened = driver.acquire(Instant::now() + config.connect_timeout).await?;
-        driver.check_version(&opened).await?;
+        let until = Instant::now() + config.connect_timeout;
+        let opened = driver.acquire(until).await?;
+        match timeout_at(until, driver.check_version(&opened)).await {
+            Ok(checked) => checked?,
+            Err(_too_long) => {
+                let error = WriteError::new(ErrorKind::Connection).at(Stage::Connect);
+                return Err(error.with_message("the server did not answer in time"));
+            }
+        }
         opened.give_back();
         Ok(driver)
     }
