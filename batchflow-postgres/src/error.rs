@@ -6,6 +6,7 @@ use batchflow_core::{Batch, ErrorClass, ErrorKind, Stage, WriteError};
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity};
 
+use crate::connect;
 use crate::culprit;
 use crate::sqlstate;
 use crate::table::Table;
@@ -32,7 +33,11 @@ pub(crate) fn translate(
         None => {
             let kind = client_kind(error);
             let in_doubt = kind != ErrorKind::TooLarge;
-            (WriteError::new(kind).at(stage).with_server_message(chain(error)), in_doubt)
+            let mut translated = WriteError::new(kind).at(stage);
+            if let Some(why) = connect::explain(error) {
+                translated = translated.with_message(why);
+            }
+            (translated.with_server_message(chain(error)), in_doubt)
         }
     };
     if let Some((batch, _)) = batch {

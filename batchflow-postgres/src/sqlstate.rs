@@ -107,7 +107,8 @@ pub(crate) fn explain(code: &str) -> Option<&'static str> {
     Some(match code {
         "21000" => "two rows of the batch have one key to the server",
         "25006" => "the server takes no writes: it is a standby, or set to read only",
-        "28000" | "28P01" => "the server does not let this user in",
+        "28000" => "the server does not let this user in from here, or not with this `sslmode`",
+        "28P01" => "the server does not let this user in",
         "3D000" => "there is no such database",
         "40001" => "the server asks for the transaction to be repeated",
         "40P01" => "the server ended the transaction to end a deadlock",

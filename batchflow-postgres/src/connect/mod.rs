@@ -12,6 +12,7 @@ use batchflow_core::{ConfigError, ErrorKind, Stage, WriteError};
 
 pub(crate) use source::Guarded;
 pub use source::{ConnectionSource, Lease};
+pub(crate) use tls::explain;
 
 use crate::config::PostgresConfig;
 

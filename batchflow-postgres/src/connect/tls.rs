@@ -1,5 +1,6 @@
 //! How a connection is encrypted: by rustls behind the feature `tls`, else not at all.
 
+use std::error::Error as _;
 use std::fmt;
 
 use batchflow_core::ConfigError;
@@ -34,6 +35,23 @@ pub(crate) fn client_mode(mode: SslMode) -> ClientMode {
     }
 }
 
+/// Why no encrypted connection came about, in words of our own that name the setting at fault;
+/// `None` where the error is another.
+pub(crate) fn explain(error: &tokio_postgres::Error) -> Option<&'static str> {
+    if !error.to_string().starts_with("error performing TLS handshake") {
+        return None;
+    }
+    let cause = error.source()?;
+    if cause.to_string() == "server does not support TLS" {
+        return Some("the server does not encrypt connections, as `sslmode` demands");
+    }
+    #[cfg(feature = "tls")]
+    if let Some(why) = rustls_config::explain(cause) {
+        return Some(why);
+    }
+    Some("encryption could not be agreed upon, as `sslmode` demands")
+}
+
 #[cfg(not(feature = "tls"))]
 impl Tls {
     pub(crate) fn new(config: &PostgresConfig) -> Result<Self, ConfigError> {
@@ -43,6 +61,26 @@ impl Tls {
                 "ssl_mode",
                 "encryption needs the feature `tls` of batchflow-postgres",
             )),
+        }
+    }
+}
+
+#[cfg(all(test, not(feature = "tls")))]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn encryption_that_was_not_built_in_is_refused_by_its_features_name() {
+        for mode in ["require", "verify-ca", "verify-full"] {
+            let url = format!("postgres://u:canary@canary/d?sslmode={mode}");
+            let error = crate::PostgresDriver::connect(&url).await.unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains("ssl_mode") && shown.contains("feature `tls`"), "{shown}");
+            assert!(!shown.contains("canary"), "promise 10: {shown}");
+        }
+        for mode in ["disable", "prefer"] {
+            let config = PostgresConfig::from_url(&format!("postgres://h/d?sslmode={mode}"));
+            assert!(matches!(Tls::new(&config.unwrap()), Ok(Tls::Plain)), "{mode}");
         }
     }
 }
@@ -131,6 +169,29 @@ mod rustls_config {
         let refuse = || ConfigError::new("ssl_root_cert", "the file cannot be read");
         let found = CertificateDer::pem_file_iter(path).map_err(|_| refuse())?;
         found.collect::<Result<_, _>>().map_err(|_| refuse())
+    }
+
+    /// What was wrong with the server's certificate, if that is what it was.
+    pub(super) fn explain(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let error = match inner {
+            Some(inner) => inner.downcast_ref::<Error>(),
+            None => cause.downcast_ref::<Error>(),
+        };
+        let Error::InvalidCertificate(why) = error? else { return None };
+        Some(match why {
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "the server's certificate is for another host, which `verify-full` of `sslmode` \
+                 refuses"
+            }
+            CertificateError::UnknownIssuer => {
+                "the server's certificate is signed by nobody whom `sslrootcert` trusts"
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "the server's certificate has expired, and `sslmode` demands that it be checked"
+            }
+            _ => "the server's certificate is not valid, and `sslmode` demands that it be checked",
+        })
     }
 
     /// What the server's certificate has to prove.

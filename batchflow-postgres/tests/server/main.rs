@@ -21,4 +21,6 @@ mod rows;
 mod sessions;
 mod shared;
 mod tables;
+#[cfg(feature = "tls")]
+mod tls;
 mod ways;
