@@ -135,3 +135,6 @@ impl Plans {
         table
     }
 }
+
+#[cfg(test)]
+mod tests;

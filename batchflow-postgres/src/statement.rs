@@ -236,3 +236,6 @@ impl<'a> Texts<'a> {
         StageTexts { create, copy: self.copy_into(&name), insert }
     }
 }
+
+#[cfg(test)]
+mod tests;

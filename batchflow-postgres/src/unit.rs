@@ -1,13 +1,17 @@
-//! A server for unit tests of what the crate keeps to itself.
+//! A server for unit tests of what the crate keeps to itself, and tables that are on none.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use batchflow_core::Comparison;
 use bytes::BytesMut;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
+
+use crate::table::{Identity, Table, TableColumn};
+use crate::types::{ColumnType, TypeKind};
 
 /// A connection to the server that `BATCHFLOW_POSTGRES_URL` names, in a schema of its own.
 pub(crate) async fn connect() -> Client {
@@ -92,4 +96,29 @@ impl ToSql for Encoded {
     }
 
     to_sql_checked!();
+}
+
+/// An ordinary table, of columns of these names and types, that allows everything.
+pub(crate) fn table(name: &str, columns: &[(&str, &str, TypeKind)]) -> Table {
+    let column = |(name, sql, kind): &(&str, &str, TypeKind)| {
+        let cast = sql.split('(').next().unwrap_or_default().to_owned();
+        TableColumn {
+            name: (*name).to_owned(),
+            ty: ColumnType { oid: 23, sql: (*sql).to_owned(), cast, kind: kind.clone() },
+            not_null: false,
+            refuses_null: false,
+            has_default: false,
+            generated: false,
+            identity: Identity::None,
+            comparison: Comparison::Natural,
+        }
+    };
+    Table {
+        name: name.to_owned(),
+        columns: columns.iter().map(column).collect(),
+        layout: (0..columns.len()).map(Some).collect(),
+        row_security: false,
+        may_copy: true,
+        may_stage: true,
+    }
 }
