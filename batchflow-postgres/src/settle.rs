@@ -109,7 +109,65 @@ async fn ask(client: &Client, text: &str) -> Result<Vec<Option<String>>, tokio_p
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
+
     use super::*;
+    use crate::transaction::Begin;
+    use crate::unit::{clean_up, column, connect, run};
+
+    /// Begins a transaction as an attempt does.
+    async fn begin(client: &Client) -> Started {
+        let begin = Begin::new(None);
+        begin.send(client).await.unwrap();
+        begin.started().cloned().unwrap()
+    }
+
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: cargo xtask integration"]
+    async fn promise_8_a_transaction_that_runs_is_ended_and_then_not_applied() {
+        let (client, other) = (connect().await, connect().await);
+        run(&client, "CREATE TABLE t (id int8)").await;
+        let schema = column(&client, "SELECT current_schema()").await.unwrap();
+        let schema = schema[0].clone().unwrap();
+        let started = begin(&client).await;
+        run(&client, "INSERT INTO t VALUES (1)").await;
+        assert_eq!(settle(&other, &started).await.unwrap(), Settled::NotApplied);
+        assert!(client.batch_execute("COMMIT").await.is_err(), "its backend has ended");
+        let sql = format!("SELECT count(*) FROM {schema}.t");
+        assert_eq!(column(&other, &sql).await.unwrap(), [Some("0".to_owned())]);
+        run(&other, &format!("DROP SCHEMA {schema} CASCADE")).await;
+        clean_up(other).await;
+    }
+
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: cargo xtask integration"]
+    async fn promise_8_what_its_backend_does_later_is_left_alone() {
+        let (client, other) = (connect().await, connect().await);
+        run(&client, "CREATE TABLE t (id int8)").await;
+        let kept = begin(&client).await;
+        run(&client, "INSERT INTO t VALUES (1); COMMIT").await;
+        let undone = begin(&client).await;
+        run(&client, "INSERT INTO t VALUES (2); ROLLBACK").await;
+        let later = begin(&client).await;
+        run(&client, "INSERT INTO t VALUES (3)").await;
+        assert_eq!(settle(&other, &kept).await.unwrap(), Settled::Committed);
+        assert_eq!(settle(&other, &undone).await.unwrap(), Settled::NotApplied);
+        // Nobody has had this number, and neither ends who shares the backend.
+        let unused = Started { xid: later.xid + 1_000_000, ..later.clone() };
+        assert_eq!(settle(&other, &unused).await.unwrap(), Settled::NotApplied);
+        run(&client, "COMMIT").await;
+        assert_eq!(settle(&other, &later).await.unwrap(), Settled::Committed);
+        // To this number the server says nothing, as it does to one that it has forgotten.
+        let forgotten = Started { xid: 0, ..kept.clone() };
+        assert_eq!(settle(&other, &forgotten).await.unwrap(), Settled::Unknown);
+        // By another server's start it is another server.
+        let elsewhere = Started { server: "00".to_owned(), ..kept };
+        assert_eq!(settle(&other, &elsewhere).await.unwrap(), Settled::Unknown);
+        let found = column(&client, "SELECT id FROM t ORDER BY id").await.unwrap();
+        assert_eq!(found, [Some("1".to_owned()), Some("3".to_owned())]);
+        clean_up(client).await;
+        clean_up(other).await;
+    }
 
     #[test]
     fn only_the_same_server_is_believed_that_a_commit_was_ours() {

@@ -12,3 +12,4 @@ mod overlap;
 mod own_servers;
 mod rig;
 mod servers_down;
+mod settled;
