@@ -19,7 +19,8 @@ use crate::way::Way;
 pub enum SslMode {
     /// Never encrypted.
     Disable,
-    /// Encrypted where both sides can, the server unchecked. Without the feature `tls`, plain.
+    /// Encrypted where both sides can and the server allows it, else plain; the server unchecked.
+    /// Without the feature `tls`, plain.
     #[default]
     Prefer,
     /// Always encrypted. The server's certificate is checked only where a root certificate is

@@ -4,10 +4,16 @@ use std::time::Duration;
 
 use batchflow_core::{ErrorKind, Stage, WriteError};
 use tokio::task::JoinHandle;
+#[cfg(feature = "tls")]
+use tokio_postgres::config::SslMode;
 use tokio_postgres::config::{Config, Host};
+#[cfg(feature = "tls")]
+use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Connection, Error, NoTls, Socket};
 
+#[cfg(feature = "tls")]
+use super::tls::explain;
 use super::tls::{Tls, client_mode};
 use crate::config::{Address, PostgresConfig};
 use crate::error::translate;
@@ -86,9 +92,25 @@ impl Opener {
         match &self.tls {
             Tls::Plain => connect(host, NoTls).await,
             #[cfg(feature = "tls")]
-            Tls::Rustls(tls) => connect(host, tls.clone()).await,
+            Tls::Rustls(tls) => match connect(host, tls.clone()).await {
+                Err(error) if may_be_plain(host, &error) => {
+                    let mut plain = host.clone();
+                    plain.ssl_mode(SslMode::Disable);
+                    connect(&plain, NoTls).await.map_err(|_| error)
+                }
+                connected => connected,
+            },
         }
     }
+}
+
+/// Whether to try again without encryption, as libpq does: it is only preferred, and could not be
+/// agreed upon, or the server lets this user in without it alone.
+#[cfg(feature = "tls")]
+fn may_be_plain(host: &Config, error: &Error) -> bool {
+    host.get_ssl_mode() == SslMode::Prefer
+        && (explain(error).is_some()
+            || error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION))
 }
 
 fn silent() -> WriteError {

@@ -194,7 +194,7 @@ async fn a_server_has_to_prove_what_sslmode_says() {
         ("disable", Some(&right), NAME, "postgres", Plain),
         ("disable", None, NAME, "encrypted", Refused("`sslmode`")),
         ("prefer", None, NAME, "encrypted", Encrypted),
-        ("prefer", None, NAME, "plain", Refused("`sslmode`")),
+        ("prefer", None, NAME, "plain", Plain),
         ("prefer", Some(&wrong), "other.example.com", "encrypted", Encrypted),
         ("require", None, "other.example.com", "encrypted", Encrypted),
         ("require", None, NAME, "plain", Refused("`sslmode`")),
@@ -221,6 +221,20 @@ async fn a_server_has_to_prove_what_sslmode_says() {
         let root = root.map_or_else(String::new, |file| format!(" sslrootcert='{file}'"));
         let settings = settings(&server, user, host, &format!("sslmode={mode}{root}"));
         check(&server, &settings, to, &format!("{mode}{root}, {host}, {user}")).await;
+    }
+
+    // Protocols that are too old to be trusted.
+    let client = connect(&server.url).await;
+    for (end, version) in [("min", "TLSv1"), ("max", "TLSv1.1")] {
+        let set = format!("ALTER SYSTEM SET ssl_{end}_protocol_version = '{version}'");
+        client.batch_execute(&set).await.unwrap();
+    }
+    drop(client);
+    server.stop().await;
+    server.restart().await;
+    for (mode, to) in [("prefer", Plain), ("require", Refused("`sslmode`"))] {
+        let settings = settings(&server, "postgres", NAME, &format!("sslmode={mode}"));
+        check(&server, &settings, to, &format!("old protocols, {mode}")).await;
     }
 }
 
