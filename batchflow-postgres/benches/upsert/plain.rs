@@ -9,7 +9,7 @@ use crate::{World, ours, rows};
 
 const ROWS: usize = 200_000;
 const ROUNDS: usize = 7;
-const OUR_SIZE: usize = 20_000;
+const OUR_SIZE: usize = 50_000;
 
 pub(crate) fn measure(bench: &mut Bench, world: &World) {
     let name = "plain insert, 1 connection";

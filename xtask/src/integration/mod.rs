@@ -5,6 +5,7 @@ mod apt;
 mod backend;
 mod context;
 mod control;
+mod daemon;
 mod docker;
 mod folder;
 mod for_bench;

@@ -1,18 +1,17 @@
 //! PgBouncer in transaction mode, before a server.
 
-use std::fs::File;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::config;
 use crate::Error;
-use crate::integration::folder::{self, Folder};
-use crate::integration::server::{Order, Server, Settings, free_port, tail, wait_until};
+use crate::integration::daemon::Daemon;
+use crate::integration::folder::Folder;
+use crate::integration::server::{Order, Server, Settings, free_port};
 use crate::integration::system::{Account, Signal};
-use crate::integration::takedown::Process;
 
 /// Where it stands when it is not on `PATH`: distributions count it among the system's programs.
 const USUAL: [&str; 4] = [
@@ -80,14 +79,10 @@ impl Bouncer {
         config::write(&home.join("users"), &users, &self.account)?;
         let mut pooler = Pooler {
             bouncer: self.clone(),
-            name: name.to_owned(),
-            log: logs.join(format!("{name}.log")),
+            daemon: Daemon::new(name, home.clone(), logs.join(format!("{name}.log"))),
             home,
             password,
             port: 0,
-            process: None,
-            stalled: false,
-            left: false,
         };
         let mut tries = 3;
         loop {
@@ -102,18 +97,14 @@ impl Bouncer {
     }
 }
 
-/// A running PgBouncer with its folder: dropped, it is killed and the folder removed.
+/// A PgBouncer with its folder.
 #[derive(Debug)]
 struct Pooler {
     bouncer: Bouncer,
-    name: String,
     home: PathBuf,
-    log: PathBuf,
     password: String,
     port: u16,
-    process: Option<Process>,
-    stalled: bool,
-    left: bool,
+    daemon: Daemon,
 }
 
 impl Pooler {
@@ -148,41 +139,17 @@ impl Pooler {
     }
 
     fn run(&mut self) -> Result<(), Error> {
-        let log = File::options().create(true).append(true).open(&self.log)?;
         let mut command: Command = self.bouncer.account.command(&self.bouncer.program);
         command.arg(self.home.join("pgbouncer.ini")).current_dir(&self.home);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         // One that was killed leaves its note, and the next refuses to start.
         let _ = std::fs::remove_file(self.home.join("pgbouncer.pid"));
-        let mut process = Process::spawn(&mut command)?;
-        wait_until(&format!("the start of {}", self.name), || {
-            if process.ended()?.is_some() {
-                let said = tail(&self.log);
-                return Err(format!("{} did not start:\n{said}", self.name).into());
-            }
-            Ok(TcpStream::connect(("127.0.0.1", self.port)).is_ok())
-        })?;
-        self.process = Some(process);
-        Ok(())
-    }
-
-    fn process(&mut self) -> Result<&mut Process, Error> {
-        let name = &self.name;
-        self.process.as_mut().ok_or_else(|| format!("{name} does not run").into())
-    }
-
-    fn resume(&mut self) -> Result<(), Error> {
-        if std::mem::take(&mut self.stalled) { self.process()?.stall(false) } else { Ok(()) }
+        let port = self.port;
+        self.daemon.run(&mut command, |_| TcpStream::connect(("127.0.0.1", port)).is_ok())
     }
 
     /// SIGTERM ends it at once; an end in order would wait for every client.
     fn stop(&mut self) -> Result<(), Error> {
-        self.resume()?;
-        let mut process =
-            self.process.take().ok_or_else(|| format!("{} does not run", self.name))?;
-        process.signal(Signal::Terminate)?;
-        process.wait(Duration::from_secs(10))?;
-        Ok(())
+        self.daemon.stop(Signal::Terminate, Duration::from_secs(10))
     }
 }
 
@@ -206,41 +173,20 @@ impl Server for Pooler {
     fn obey(&mut self, order: Order) -> Result<(), Error> {
         match order {
             Order::Stop => self.stop(),
-            Order::Kill => {
-                self.process()?.kill();
-                self.process = None;
-                self.stalled = false;
-                Ok(())
-            }
+            Order::Kill => self.daemon.kill(),
             Order::Restart => {
-                if self.process.is_some() {
+                if self.daemon.is_running() {
                     self.stop()?;
                 }
                 self.run()
             }
-            Order::Stall => {
-                self.process()?.stall(true)?;
-                self.stalled = true;
-                Ok(())
-            }
-            Order::Resume => self.resume(),
+            Order::Stall => self.daemon.stall(),
+            Order::Resume => self.daemon.resume(),
             Order::Promote => Err("a PgBouncer is not promoted".into()),
         }
     }
 
     fn leave(mut self: Box<Self>) {
-        self.left = true;
-        if let Some(process) = self.process.take() {
-            process.leave();
-        }
-    }
-}
-
-impl Drop for Pooler {
-    fn drop(&mut self) {
-        if !self.left {
-            self.process = None;
-            folder::remove(&self.home);
-        }
+        self.daemon.leave();
     }
 }
