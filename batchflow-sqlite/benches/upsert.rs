@@ -50,7 +50,7 @@ async fn ours(path: PathBuf) -> Turn {
     // Batches that wait for a commit share the next one: room for some of them.
     let flow = BatchFlow::builder(driver)
         .flush_size(BATCH)
-        .concurrency(8)
+        .concurrency(2)
         .buffer_size(20 * BATCH)
         .build()
         .unwrap();

@@ -9,10 +9,12 @@ use crate::{World, ours, rows};
 
 const ROWS: usize = 200_000;
 const ROUNDS: usize = 7;
-const OUR_SIZE: usize = 50_000;
+/// One connection copies while the other commits.
+const CONNECTIONS: usize = 2;
+const OUR_SIZE: usize = 10_000;
 
 pub(crate) fn measure(bench: &mut Bench, world: &World) {
-    let name = "plain insert, 1 connection";
+    let name = "plain insert";
     if !psql::is_here() {
         return bench
             .not_run(name, "there is no psql here; Debian: apt-get install postgresql-client");
@@ -63,8 +65,8 @@ async fn ready_file(server: Server, count: usize, path: std::path::PathBuf) {
 async fn insert(server: Server, count: usize) -> [f64; 1] {
     let table = format!("{SCHEMA}.inserted");
     server.execute(&rows::narrow_table(&table)).await;
-    let driver = ours::driver(ours::config(&server, 1)).await;
-    let flow = ours::flow(driver, 1, OUR_SIZE).build().expect("the settings are sound");
+    let driver = ours::driver(ours::config(&server, CONNECTIONS)).await;
+    let flow = ours::flow(driver, CONNECTIONS, OUR_SIZE).build().expect("the settings are sound");
     let (schema, rows) = (ours::schema(&table, ConflictStrategy::Fail), rows::narrow(count, 0));
     let took = timed(ours::submit(&flow, &schema, rows)).await;
     assert!(flow.close().await.expect("the flow was open").all_written());

@@ -27,13 +27,13 @@ pub enum Way {
 }
 
 /// From so many rows on, a plain insert is copied.
-const COPY_ROWS: usize = 300;
+const COPY_ROWS: usize = 2_000;
 
 /// From so many rows on, an upsert is staged.
 const STAGE_ROWS: usize = 5_000;
 
-/// From so many bytes on, an upsert of wide rows is staged: 300 rows of 13 columns, 5 of them JSON.
-const STAGE_WIDE_BYTES: usize = 512 << 10;
+/// From so many bytes on, wide rows are staged, or copied: 300 rows of 13 columns, 5 of them JSON.
+const WIDE_BYTES: usize = 512 << 10;
 
 /// So many bytes make a row wide.
 const WIDE_ROW: usize = 400;
@@ -60,15 +60,13 @@ impl Way {
     }
 
     fn best(copies: bool, rows: usize, bytes: impl FnOnce() -> usize) -> Self {
-        match rows {
-            COPY_ROWS.. if copies => Self::Copy,
-            STAGE_ROWS.. => Self::Stage,
-            0 => Self::Unnest,
-            _ => match bytes() {
-                bytes if bytes >= STAGE_WIDE_BYTES && bytes / rows >= WIDE_ROW => Self::Stage,
-                _ => Self::Unnest,
-            },
-        }
+        let (many, large) =
+            if copies { (COPY_ROWS, Self::Copy) } else { (STAGE_ROWS, Self::Stage) };
+        let is_wide = || {
+            let bytes = bytes();
+            bytes >= WIDE_BYTES && bytes / rows.max(1) >= WIDE_ROW
+        };
+        if rows >= many || is_wide() { large } else { Self::Unnest }
     }
 }
 
@@ -206,8 +204,10 @@ mod tests {
     fn large_inserts_are_copied_and_large_or_wide_upserts_staged() {
         let cases = [
             (true, 1, 10, Way::Unnest),
-            (true, 299, 1_000, Way::Unnest),
-            (true, 300, 10, Way::Copy),
+            (true, 1_999, 100, Way::Unnest),
+            (true, 2_000, 10, Way::Copy),
+            (true, 290, 1_800, Way::Unnest),
+            (true, 300, 1_800, Way::Copy),
             (false, 290, 1_800, Way::Unnest),
             (false, 300, 1_800, Way::Stage),
             (false, 1_400, 399, Way::Unnest),
