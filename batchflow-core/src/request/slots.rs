@@ -5,7 +5,8 @@
 
 use std::cell::RefCell;
 use std::ops::Deref;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::value::Value;
 
@@ -28,6 +29,9 @@ thread_local! {
 
 /// Stacks that threads handed on, by width.
 static HANDED_ON: [Mutex<Vec<Stack>>; WIDTHS] = [const { Mutex::new(Vec::new()) }; WIDTHS];
+
+/// How many stacks wait, by width: a hint, so that threads which find none do not meet at a lock.
+static WAITING: [AtomicUsize; WIDTHS] = [const { AtomicUsize::new(0) }; WIDTHS];
 
 /// The columns of one row; `None` is unset.
 pub(super) struct Slots {
@@ -161,8 +165,7 @@ fn reused(width: usize) -> Option<Box<[Option<Value>]>> {
     let own = OWN.try_with(|own| {
         let own = &mut own.try_borrow_mut().ok()?[at];
         if own.is_empty() {
-            let mut handed_on = HANDED_ON[at].lock().unwrap_or_else(PoisonError::into_inner);
-            *own = handed_on.pop()?;
+            *own = taken(at)?;
         }
         own.pop()
     });
@@ -184,11 +187,25 @@ fn keep(slots: Box<[Option<Value>]>) {
     });
 }
 
+/// A stack that another thread handed on; none also where another thread is just at it: memory
+/// that is new costs less than waiting.
+fn taken(at: usize) -> Option<Stack> {
+    if WAITING[at].load(Ordering::Relaxed) == 0 {
+        return None;
+    }
+    let mut handed_on = HANDED_ON[at].try_lock().ok()?;
+    let stack = handed_on.pop();
+    WAITING[at].store(handed_on.len(), Ordering::Relaxed);
+    stack
+}
+
+/// Leaves a thread's stack to another, or frees it where enough wait.
 #[cold]
 fn hand_on(at: usize, own: &mut Stack) {
     let stack = std::mem::replace(own, Vec::with_capacity(STACK));
-    let mut handed_on = HANDED_ON[at].lock().unwrap_or_else(PoisonError::into_inner);
+    let Ok(mut handed_on) = HANDED_ON[at].try_lock() else { return };
     if handed_on.len() < STACKS {
         handed_on.push(stack);
+        WAITING[at].store(handed_on.len(), Ordering::Relaxed);
     }
 }
