@@ -46,6 +46,27 @@ async fn a_full_batch_goes_at_once_and_the_rest_at_its_age() {
     assert_eq!(*log.lock().unwrap(), [vec![0, 1, 2], vec![3]]);
 }
 
+/// However long the first row has been waiting: by rows, and by bytes.
+#[tokio::test(start_paused = true)]
+async fn the_row_that_fills_a_batch_sends_it() {
+    let bytes = row(0).size_bytes();
+    for (rows, bytes) in [(5, 1 << 20), (1_000, 5 * bytes)] {
+        let log = Log::default();
+        let hour = Duration::from_secs(3_600);
+        let flow = BatchFlow::builder(logging(&log)).flush_interval(hour);
+        let flow = flow.flush_size(rows).flush_bytes(bytes).build().unwrap();
+        for round in 0..2 {
+            let first = round * 5;
+            flow.submit(row(first)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            flow.submit_all((first + 1..first + 5).map(row)).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let sent: usize = log.lock().unwrap().iter().map(Vec::len).sum();
+            assert_eq!(sent as i64, first + 5, "{rows} rows or {bytes} bytes");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_awaited_row_does_not_wait_for_others() {
     let log = Log::default();

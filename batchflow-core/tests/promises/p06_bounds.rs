@@ -54,6 +54,43 @@ async fn promise_6_a_driver_stalled_for_ten_minutes_exceeds_no_bound() {
     assert_eq!(memory(&driver).len("users"), 1_000);
 }
 
+/// Rows are counted to the row and to the byte, however often and however seldom anyone looks.
+#[tokio::test(start_paused = true)]
+async fn promise_6_every_row_is_counted_at_every_moment() {
+    for (rows, bytes) in [(40, 1 << 20), (1_000, 4_000)] {
+        for look in [1, 7, 1_000] {
+            let driver = watched();
+            let gate = Gate::closed();
+            let rule = gate.clone();
+            driver.inner().each(move |_, _| Fault::Wait(rule.clone()));
+            let flow = BatchFlow::builder(driver).buffer_size(rows).buffer_bytes(bytes);
+            let flow = flow.timeout(HOUR).build().unwrap();
+            let (mut pending, mut held) = (0_u64, 0_u64);
+            let counted = |pending: u64, held: u64| {
+                let stats = flow.stats();
+                assert_eq!((stats.pending, stats.pending_bytes), (pending, held), "every {look}");
+                assert!(stats.pending * 4 <= rows as u64 * 3, "{stats:?}");
+                assert!(stats.pending_bytes * 4 <= bytes as u64 * 3, "{stats:?}");
+            };
+            loop {
+                let next = row(&users(), pending as i64, &"x".repeat(pending as usize % 30));
+                let size = next.size_bytes() as u64;
+                if flow.try_submit(next).is_err() {
+                    break;
+                }
+                (pending, held) = (pending + 1, held + size);
+                if pending.is_multiple_of(look) {
+                    counted(pending, held);
+                    tokio::time::sleep(MILLI).await;
+                }
+            }
+            counted(pending, held);
+            gate.open();
+            assert!(flow.close().await.unwrap().all_written());
+        }
+    }
+}
+
 /// A merged row counts for each of the rows it was made of until its verdict.
 #[tokio::test(start_paused = true)]
 async fn promise_6_merged_rows_are_counted_until_their_verdict() {

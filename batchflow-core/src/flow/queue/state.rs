@@ -121,14 +121,10 @@ impl State {
         share.bytes += bytes;
     }
 
-    /// Lends the schema's next rows the room that they could take anyhow, up to the row that
-    /// wakes the pump.
+    /// Lends the schema of a row that just entered the room that its next rows could take anyhow,
+    /// up to the row that wakes the pump.
     pub(super) fn lend(&mut self, slot: u32) {
         let (share, limits) = (self.share(slot), self.limits);
-        let waited_for = self.full || share.waiting > 0;
-        if waited_for || self.since.is_none() || self.phase != Phase::Open {
-            return;
-        }
         let least = |buffer: usize, held: usize, own: usize, wake: usize, queued: usize| {
             let room = buffer.saturating_sub(held).min(Limits::share(buffer).saturating_sub(own));
             // Past the row that woke the pump, no row wakes it.
