@@ -13,10 +13,21 @@ pub(crate) struct ColumnType {
 #[non_exhaustive]
 pub(crate) enum TypeKind {
     /// Of so many bytes: 1, 2, 3, 4 or 8.
-    Int { bytes: u8, unsigned: bool },
-    Decimal { digits: u8, scale: u8, unsigned: bool },
-    Float { unsigned: bool },
-    Double { unsigned: bool },
+    Int {
+        bytes: u8,
+        unsigned: bool,
+    },
+    Decimal {
+        digits: u8,
+        scale: u8,
+        unsigned: bool,
+    },
+    Float {
+        unsigned: bool,
+    },
+    Double {
+        unsigned: bool,
+    },
     /// Of so many bits.
     Bit(u8),
     Year,

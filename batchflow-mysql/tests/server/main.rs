@@ -1,0 +1,12 @@
+//! What needs a MySQL or a MariaDB: `cargo xtask integration --backend mysql` finds or starts them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on panics"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod shared;
