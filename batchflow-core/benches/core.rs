@@ -25,6 +25,9 @@ fn main() -> Result<(), String> {
     for (producers, bar) in [(1, 0.5), (2, 0.5), (4, 0.5), (8, 1.0)] {
         submit(&mut bench, producers, Bar::AtMost(bar));
     }
+    for producers in [1, 4] {
+        metered(&mut bench, producers);
+    }
     build(&mut bench);
     through(&mut bench, "one thread", || Builder::new_current_thread().enable_all().build());
     through(&mut bench, "two threads", two_threads);
@@ -70,6 +73,26 @@ fn submit(bench: &mut Bench, producers: usize, bar: Bar) {
     };
     let s = if producers == 1 { "" } else { "s" };
     bench.compare(&format!("submit, {producers} producer{s}: ns a row"), bar, 15, ours, rival);
+}
+
+/// `submit` of ready requests with metrics that listen, against `submit` without.
+fn metered(bench: &mut Bench, producers: usize) {
+    let each = bench.pick(200_000, 2_000) / producers;
+    let room = 2 * each * producers;
+    let turn = |metered| {
+        run(two_threads(), async {
+            let flow = rows::flow_with(room, metered);
+            let mut time = 0.0;
+            for _ in 0..=WARM {
+                time = hand_over(ready(producers, each), &flow).await;
+                assert!(flow.flush().await.expect("the flow is open").all_written());
+            }
+            time
+        })
+    };
+    let s = if producers == 1 { "" } else { "s" };
+    let name = format!("submit with metrics, {producers} producer{s}: ns more a row");
+    bench.difference(&name, Bar::AtMost(15.0), 25, || turn(true), || turn(false));
 }
 
 /// Requests for each of so many producers.

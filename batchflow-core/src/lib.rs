@@ -33,7 +33,7 @@ pub use config_error::ConfigError;
 pub use driver::{
     Applied, Attempt, Capabilities, ColumnInfo, ColumnKind, CommitToken, Comparison, Driver,
     ErrorClass, ErrorKind, Preview, Report, Settled, ShowValues, Stage, TableInfo, Verdict,
-    WriteError,
+    WriteError, fingerprint,
 };
 pub use executor::{Classifier, Executor, RetryPolicy};
 #[cfg(feature = "futures-03")]
@@ -42,7 +42,7 @@ pub use flow::{
     BatchFlow, Counts, DriverFn, FlowBuilder, FlowStopped, Health, Receipt, Stats, SubmitAllError,
     SubmitError, SubmitReason, Summary, Tune, driver_fn,
 };
-pub use metrics::Metrics;
+pub use metrics::{FlowProbe, Metrics};
 pub use outcome::{Outcome, RowError};
 pub use request::{FromValue, IntoRow, Request, RequestError, RowSlots};
 pub use schema::{ConflictStrategy, Merge, Schema, SchemaBuilder, SchemaError, TableName};

@@ -257,6 +257,11 @@ impl PostgresDriver {
         singly: bool,
     ) -> Result<u64, (WriteError, Next)> {
         let way = self.choose(plan, batch);
+        if singly {
+            attempt.writes_by("singly", plan.fingerprint(Way::Unnest, 1));
+        } else {
+            attempt.writes_by(way.as_str(), plan.fingerprint(way, batch.len()));
+        }
         let payload = if singly {
             Payload::encode_singly(plan, batch)
         } else {

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use batchflow_core::{Batch, ConflictStrategy, Schema, WriteError};
+use batchflow_core::{Batch, ConflictStrategy, Schema, WriteError, fingerprint};
 use tokio::time::Instant;
 use tokio_postgres::types::Type;
 
 use crate::encode::{copies_natively, parameter};
 use crate::statement::{CopyTexts, StageTexts, Texts};
 use crate::table::{Identity, Table};
+use crate::way::Way;
 
 /// The most schemas that are remembered; beyond it, all are looked up anew.
 const MAX_SCHEMAS: usize = 1_024;
@@ -34,6 +35,16 @@ pub(crate) struct Plan {
     pub(crate) no_copy: AtomicBool,
     /// `None` where no column is set, or this user may make no temporary tables.
     pub(crate) stage: Option<StageTexts>,
+    /// Of the statement of each way.
+    prints: Prints,
+}
+
+#[derive(Debug)]
+struct Prints {
+    unnest: u64,
+    row: u64,
+    copy: u64,
+    stage: u64,
 }
 
 impl Plan {
@@ -50,14 +61,26 @@ impl Plan {
                 // COPY would write what an insert refuses to.
                 column.identity != Identity::Always && copies_natively(column)
             });
+        let unnest = texts.unnest();
+        let row = texts.row();
+        let copy = copies.then(|| texts.copy()).flatten();
+        let staged = (table.may_stage && !columns.is_empty()).then(|| texts.stage(stage));
+        let prints = Prints {
+            unnest: fingerprint(&unnest),
+            row: fingerprint(row.as_ref().unwrap_or(&unnest)),
+            copy: copy.as_ref().map_or(0, |copy| fingerprint(&copy.copy)),
+            // Every process has a name of its own for the temporary table.
+            stage: staged.as_ref().map_or(0, |own| fingerprint(&own.insert.replace(stage, ""))),
+        };
         let types = columns.iter().map(|&at| parameter(&table.columns[at]).array_type);
         Ok(Self {
             parameters: types.collect(),
-            unnest: texts.unnest(),
-            row: texts.row(),
+            unnest,
+            row,
             no_copy: AtomicBool::new(false),
-            copy: copies.then(|| texts.copy()).flatten(),
-            stage: (table.may_stage && !columns.is_empty()).then(|| texts.stage(stage)),
+            copy,
+            stage: staged,
+            prints,
             table: Arc::clone(table),
             columns,
         })
@@ -65,6 +88,16 @@ impl Plan {
 }
 
 impl Plan {
+    /// The fingerprint of what writes so many rows this way.
+    pub(crate) fn fingerprint(&self, way: Way, rows: usize) -> u64 {
+        match way {
+            Way::Unnest if rows == 1 => self.prints.row,
+            Way::Unnest => self.prints.unnest,
+            Way::Copy => self.prints.copy,
+            Way::Stage => self.prints.stage,
+        }
+    }
+
     /// Whether rows can be copied straight into the table.
     pub(crate) fn may_copy(&self) -> bool {
         self.copy.is_some() && !self.no_copy.load(Ordering::Relaxed)

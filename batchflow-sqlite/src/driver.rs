@@ -161,7 +161,12 @@ impl Driver for SqliteDriver {
         };
         attempt.record(CommitToken::new(Arc::clone(fate)));
         let (reply, mut answer) = oneshot::channel();
-        room.send(Message::Write(Job { batch, fate: Arc::clone(fate), reply }));
+        room.send(Message::Write(Job {
+            batch,
+            attempt: attempt.clone(),
+            fate: Arc::clone(fate),
+            reply,
+        }));
         let answered = tokio::select! {
             answered = &mut answer => answered,
             () = &mut cancelled => {

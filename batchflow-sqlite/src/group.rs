@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use batchflow_core::{Report, Stage, WriteError};
 
 use crate::error::{is_io, translate};
+use crate::statement::WAY;
 use crate::transaction::{apply, roll_back, run_plain};
 use crate::writer::{Job, Writer};
 
@@ -97,6 +98,7 @@ impl Writer {
         while let Some(job) = jobs.get(changed.len()) {
             self.guard.enter(self.busy_timeout, Some(&job.fate));
             let plan = self.plans.get(&self.connection, &job.batch).ok()?;
+            job.attempt.writes_by(WAY, plan.fingerprint);
             changed.push(apply(&self.connection, plan, &job.batch, &job.fate).ok()?);
             if jobs.len() < MOST {
                 jobs.extend(next());

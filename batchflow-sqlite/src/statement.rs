@@ -1,7 +1,9 @@
 //! What is sent: the dialect, and the few shapes of statement that a batch is cut into.
 
 use batchflow_core::sql::{Dialect, Insert};
-use batchflow_core::{Batch, ErrorKind, Preview, Schema, ShowValues, Stage, WriteError};
+use batchflow_core::{
+    Batch, ErrorKind, Preview, Schema, ShowValues, Stage, WriteError, fingerprint,
+};
 use rusqlite::{CachedStatement, Connection};
 
 use crate::encode::Encoded;
@@ -69,7 +71,12 @@ pub(crate) struct Plan {
     pub(crate) version: i64,
     /// Rows in one statement, and its text; largest first.
     shapes: Vec<(usize, String)>,
+    /// Of the statement of one row: the others differ from it only in how often it is repeated.
+    pub(crate) fingerprint: u64,
 }
+
+/// The one way that there is, as metrics call it.
+pub(crate) const WAY: &str = "insert";
 
 impl Plan {
     pub(crate) fn new(batch: &Batch, table: Table, version: i64) -> Result<Self, WriteError> {
@@ -90,7 +97,8 @@ impl Plan {
         let fits = |rows: usize| rows == 1 || insert.parameters(rows) <= MAX_PARAMETERS;
         let shapes = SHAPES.into_iter().filter(|&rows| fits(rows));
         let shapes = shapes.map(|rows| (rows, insert.text(rows))).collect();
-        Ok(Self { columns: set.into(), schema, table, version, shapes })
+        let fingerprint = fingerprint(&insert.text(1));
+        Ok(Self { columns: set.into(), schema, table, version, shapes, fingerprint })
     }
 
     /// Whether the plan is for batches like this one.

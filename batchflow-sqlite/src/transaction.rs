@@ -1,7 +1,5 @@
 //! One batch, one transaction.
 
-use std::sync::Arc;
-
 use batchflow_core::{Batch, ErrorClass, ErrorKind, Report, Stage, WriteError};
 use rusqlite::Connection;
 
@@ -10,16 +8,17 @@ use crate::error::{is_interrupt, is_io, name_culprit, translate};
 use crate::fate::Fate;
 use crate::guard::Guard;
 use crate::plan::Plans;
-use crate::statement::{Plan, execute};
+use crate::statement::{Plan, WAY, execute};
+use crate::writer::Job;
 
 /// Writes a batch, whole or not at all, and settles its fate.
 pub(crate) fn write(
     connection: &Connection,
     plans: &mut Plans,
     guard: &Guard,
-    batch: &Batch,
-    fate: &Arc<Fate>,
+    job: &Job,
 ) -> Result<Report, WriteError> {
+    let (batch, fate) = (&job.batch, &job.fate);
     let mut run = || -> Result<u64, WriteError> {
         if fate.is_stopped() {
             return Err(fate.stopped());
@@ -27,6 +26,7 @@ pub(crate) fn write(
         run_plain(connection, "BEGIN IMMEDIATE")
             .map_err(|error| refused(&error, Stage::Write, fate))?;
         let plan = plans.get(connection, batch)?;
+        job.attempt.writes_by(WAY, plan.fingerprint);
         apply(connection, plan, batch, fate)
     };
     let applied = run();

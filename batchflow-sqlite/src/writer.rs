@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use batchflow_core::{Batch, ErrorKind, Report, Stage, WriteError};
+use batchflow_core::{Attempt, Batch, ErrorKind, Report, Stage, WriteError};
 use rusqlite::Connection;
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::sync::oneshot;
@@ -45,6 +45,7 @@ pub(crate) enum Message {
 #[derive(Debug)]
 pub(crate) struct Job {
     pub(crate) batch: Batch,
+    pub(crate) attempt: Attempt,
     pub(crate) fate: Arc<Fate>,
     pub(crate) reply: oneshot::Sender<Result<Report, WriteError>>,
 }
@@ -195,7 +196,7 @@ impl Writer {
             return Err(error);
         }
         self.guard.enter(self.busy_timeout, Some(&job.fate));
-        write(&self.connection, &mut self.plans, &self.guard, &job.batch, &job.fate)
+        write(&self.connection, &mut self.plans, &self.guard, job)
     }
 
     /// Replaces a connection that is stuck in a transaction.

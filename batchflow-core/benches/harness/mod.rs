@@ -160,6 +160,28 @@ impl Bench {
         self.add(Figure { name: name.to_owned(), ours, rival: None, ratio: None, min, max, bar });
     }
 
+    /// Measures how much more ours takes than the rival, who begins taking turns too.
+    pub(crate) fn difference(
+        &mut self,
+        name: &str,
+        bar: Bar,
+        rounds: usize,
+        mut ours: impl FnMut() -> f64,
+        mut rival: impl FnMut() -> f64,
+    ) {
+        let mut flip = false;
+        self.measure(name, bar, rounds, || {
+            flip = !flip;
+            if flip {
+                let ours = ours();
+                ours - rival()
+            } else {
+                let rival = rival();
+                ours() - rival
+            }
+        });
+    }
+
     /// Measures several figures of ours and of each rival in turn, another beginning each round;
     /// the ratios are ours to each rival's, round by round.
     pub(crate) fn contest<const N: usize>(

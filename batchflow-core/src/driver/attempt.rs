@@ -31,6 +31,8 @@ struct Signals {
     /// Set by the flow as a whole.
     parent: Option<watch::Receiver<bool>>,
     tokens: Mutex<Vec<CommitToken>>,
+    /// How the driver writes, as it said last.
+    way: Mutex<Option<(&'static str, u64)>>,
     /// When the rows are given up; set by the first send, inherited by every further attempt.
     give_up: OnceLock<Instant>,
     /// A slot that the flow took for the first send.
@@ -53,6 +55,7 @@ impl Attempt {
                 own: watch::Sender::new(false),
                 parent,
                 tokens: Mutex::default(),
+                way: Mutex::default(),
                 give_up: OnceLock::new(),
                 permit: Mutex::default(),
             }),
@@ -160,6 +163,28 @@ impl Attempt {
     pub fn record(&self, token: CommitToken) {
         let mut tokens = self.signals.tokens.lock().unwrap_or_else(PoisonError::into_inner);
         tokens.push(token);
+    }
+
+    /// Tells metrics how the attempt writes, before it does: the way, where the driver has several
+    /// (`"copy"`, `"unnest"`), and the [fingerprint](crate::fingerprint) of its main statement. Said
+    /// again, the last word counts. No value stands in either.
+    pub fn writes_by(&self, way: &'static str, fingerprint: u64) {
+        let mut noted = self.signals.way.lock().unwrap_or_else(PoisonError::into_inner);
+        *noted = Some((way, fingerprint));
+    }
+
+    /// How the attempt writes, if its driver said so.
+    pub fn way(&self) -> Option<&'static str> {
+        self.noted().map(|(way, _)| way)
+    }
+
+    /// The fingerprint of the attempt's main statement, if its driver said so.
+    pub fn fingerprint(&self) -> Option<u64> {
+        self.noted().map(|(_, fingerprint)| fingerprint)
+    }
+
+    fn noted(&self) -> Option<(&'static str, u64)> {
+        *self.signals.way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The tokens recorded so far.

@@ -25,6 +25,10 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// Every stage there is.
+    pub const ALL: &'static [Self] =
+        &[Self::Connect, Self::Describe, Self::Encode, Self::Write, Self::Commit, Self::Settle];
+
     /// The stage's name in messages and metrics: `"connect"`, `"write"`, …
     pub fn as_str(self) -> &'static str {
         match self {

@@ -75,6 +75,13 @@ kinds! {
     Other = "other", Row;
 }
 
+impl ErrorKind {
+    /// Whether waiting and trying again may help, unless the flow has a classifier of its own.
+    pub fn is_transient(self) -> bool {
+        self.class() == ErrorClass::Transient
+    }
+}
+
 /// What is done about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -89,6 +96,19 @@ pub enum ErrorClass {
     TooLarge,
     /// The flow itself gave up: nothing is tried again.
     Stop,
+}
+
+impl ErrorClass {
+    /// The class's name in tables and logs: `"transient"`, `"row"`, …
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transient => "transient",
+            Self::Row => "row",
+            Self::Systemic => "systemic",
+            Self::TooLarge => "too_large",
+            Self::Stop => "stop",
+        }
+    }
 }
 
 impl fmt::Display for ErrorKind {

@@ -17,7 +17,7 @@ pub use attempt::{Attempt, CommitToken, Settled};
 pub use capabilities::Capabilities;
 pub use error::{Applied, Stage, WriteError};
 pub use kind::{ErrorClass, ErrorKind};
-pub use preview::{Preview, ShowValues};
+pub use preview::{Preview, ShowValues, fingerprint};
 pub use report::{Report, Verdict};
 pub use table::{ColumnInfo, ColumnKind, Comparison, TableInfo};
 

@@ -7,8 +7,9 @@ use tokio::time::Instant;
 
 use super::Executor;
 use crate::batch::Batch;
-use crate::driver::{Attempt, ErrorKind, Report, Verdict, WriteError};
+use crate::driver::{Attempt, Report, Verdict, WriteError};
 use crate::metrics::{AttemptEvent, BatchEvent, Metrics, Reporter};
+use crate::schema::ConflictStrategy;
 
 /// Tells [`Metrics`] what became of each batch.
 #[derive(Debug)]
@@ -42,7 +43,8 @@ impl Executor for Observe {
                 rejected: counts.rejected,
                 not_applied: counts.not_applied,
                 unknown: counts.unknown,
-                error: counts.error,
+                error: counts.error.as_ref().map(WriteError::kind),
+                cause: counts.error.as_ref(),
             });
         });
         report
@@ -56,7 +58,7 @@ struct Counts {
     rejected: usize,
     not_applied: usize,
     unknown: usize,
-    error: Option<ErrorKind>,
+    error: Option<WriteError>,
 }
 
 impl Counts {
@@ -77,7 +79,9 @@ impl Counts {
             Some(Verdict::NotApplied(_)) => self.not_applied += rows,
             Some(Verdict::Unknown(_)) | None => self.unknown += rows,
         }
-        self.error = self.error.or(verdict.and_then(Verdict::error).map(WriteError::kind));
+        if self.error.is_none() {
+            self.error = verdict.and_then(Verdict::error).cloned();
+        }
     }
 }
 
@@ -111,10 +115,22 @@ impl Executor for ObserveAttempts {
                 table: batch.schema().table(),
                 rows: batch.len(),
                 number: attempt.number(),
+                way: attempt.way(),
+                fingerprint: attempt.fingerprint(),
                 duration,
+                affected: report.affected(),
+                ignored: ignored(&report, &batch),
                 error,
             });
         });
         report
     }
+}
+
+/// How many of the rows written kept what was there before.
+fn ignored(report: &Report, batch: &Batch) -> Option<u64> {
+    let ignores = batch.schema().strategy() == ConflictStrategy::Ignore;
+    let all = matches!(report.uniform(), Some(Verdict::Written));
+    let affected = report.affected().filter(|_| ignores && all)?;
+    Some((batch.len() as u64).saturating_sub(affected))
 }

@@ -73,6 +73,7 @@ impl Retry {
     }
 
     pub(crate) fn with_reporter(mut self, reporter: Reporter) -> Self {
+        self.settler = self.settler.map(|settler| settler.with_reporter(reporter.clone()));
         self.reporter = reporter;
         self
     }

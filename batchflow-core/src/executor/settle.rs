@@ -8,9 +8,13 @@ use super::classify::Classes;
 use super::policy::Backoff;
 use super::timeout::{GRACE, Limit};
 use crate::driver::{
-    Attempt, CommitToken, Driver, ErrorClass, Settled, Stage, Verdict, WriteError,
+    Attempt, CommitToken, Driver, ErrorClass, ErrorKind, Settled, Stage, Verdict, WriteError,
 };
-use crate::unwind::catch_async;
+use crate::metrics::{LookupEvent, Reporter};
+use crate::unwind::{Panicked, catch_async};
+
+/// What came of one question.
+type Answer = Result<Result<Settled, WriteError>, Panicked>;
 
 /// Asks a driver that [can tell](crate::Capabilities::settles).
 #[derive(Debug)]
@@ -18,6 +22,7 @@ pub(super) struct Settler {
     driver: Arc<dyn Driver>,
     /// How long one question may take.
     limit: Limit,
+    reporter: Reporter,
 }
 
 /// What is known of an attempt after asking.
@@ -58,7 +63,13 @@ impl Fate {
 impl Settler {
     /// A settler, if the driver can tell.
     pub(super) fn new(driver: Arc<dyn Driver>, limit: Limit) -> Option<Self> {
-        driver.capabilities().settles().then_some(Self { driver, limit })
+        let reporter = Reporter::default();
+        driver.capabilities().settles().then_some(Self { driver, limit, reporter })
+    }
+
+    pub(super) fn with_reporter(mut self, reporter: Reporter) -> Self {
+        self.reporter = reporter;
+        self
     }
 
     /// What became of an attempt. At least one question is asked for each token; none after
@@ -83,6 +94,20 @@ impl Settler {
         fate.unwrap_or(Fate::NotApplied)
     }
 
+    fn tell(&self, began: Instant, answer: &Result<Answer, tokio::time::error::Elapsed>) {
+        let (stage, duration) = (Stage::Settle, began.elapsed());
+        let error = match answer {
+            Ok(Ok(Ok(_))) => None,
+            Ok(Ok(Err(error))) => Some(error.clone().at(stage)),
+            Ok(Err(_panicked)) => Some(WriteError::new(ErrorKind::Internal).at(stage)),
+            Err(_too_long) => Some(WriteError::new(ErrorKind::Timeout).at(stage)),
+        };
+        let error = error.as_ref();
+        self.reporter.tell(|backend, metrics| {
+            metrics.lookup(&LookupEvent { backend, stage, duration, error });
+        });
+    }
+
     async fn ask(
         &self,
         token: &CommitToken,
@@ -98,7 +123,10 @@ impl Settler {
             let limit =
                 if flow.is_stopped() { self.limit.get().min(GRACE) } else { self.limit.get() };
             let question = async { self.driver.settle(token).await };
-            match tokio::time::timeout(limit, catch_async(question)).await {
+            let began = Instant::now();
+            let answer = tokio::time::timeout(limit, catch_async(question)).await;
+            self.tell(began, &answer);
+            match answer {
                 Ok(Ok(Ok(Settled::Committed))) => return Fate::Committed,
                 Ok(Ok(Ok(Settled::NotApplied))) => return Fate::NotApplied,
                 Ok(Ok(Ok(Settled::Unknown))) => return Fate::Ended,

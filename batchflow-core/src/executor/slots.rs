@@ -36,8 +36,7 @@ impl Slots {
     }
 
     /// How many attempts may be in flight.
-    #[cfg(test)]
-    fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         self.size().limit
     }
 

@@ -13,7 +13,7 @@ use super::BatchFlow;
 use super::cancel::Cancel;
 use super::pump::Pump;
 use super::queue::{Limits, Queue};
-use super::shared::{Shared, Terms};
+use super::shared::{Shared, Terms, Watchers};
 use super::station::{Describer, Rules};
 use super::tune::Tune;
 use crate::coalesce::Coalescer;
@@ -23,7 +23,7 @@ use crate::driver::{Capabilities, Driver};
 use crate::executor::{
     Backoff, Classifier, Executor, Health, Limit, RetryPolicy, Slots, StackConfig, standard,
 };
-use crate::metrics::Metrics;
+use crate::metrics::{FlowProbe, Metrics, Reporter, Source};
 
 /// Builds a [`BatchFlow`]; made by [`BatchFlow::builder`] or [`BatchFlow::builder_with`].
 ///
@@ -164,7 +164,10 @@ impl FlowBuilder {
         self
     }
 
-    /// Who is told of attempts, batches and retries. Left out, nothing is measured.
+    /// Who is told of submits, batches, attempts and retries. Left out, nothing is measured.
+    ///
+    /// With an [executor](BatchFlow::builder_with) of your own, attempts, retries and splits are its
+    /// own to tell; the flow tells the rest, under the name `"custom"`.
     pub fn metrics(mut self, metrics: impl Metrics) -> Self {
         self.metrics = Some(Arc::new(metrics));
         self
@@ -224,6 +227,11 @@ impl FlowBuilder {
         let slots = Slots::new(tune.concurrency);
         let health = Arc::new(Health::default());
         let timeout = Limit::new(self.timeout);
+        let backend = match &self.target {
+            Target::Driver(driver) => driver.backend(),
+            Target::Executor(_) => "custom",
+        };
+        let reporter = Reporter { backend, metrics: self.metrics };
         let (executor, driver, capabilities) = match self.target {
             Target::Executor(executor) => (executor, None, Capabilities::none()),
             Target::Driver(driver) => {
@@ -231,7 +239,7 @@ impl FlowBuilder {
                     retry: self.retry.clone(),
                     timeout: timeout.clone(),
                     classifier: self.classifier,
-                    metrics: self.metrics,
+                    metrics: reporter.metrics.clone(),
                     health: Some(Arc::clone(&health)),
                     ..StackConfig::new(Arc::clone(&slots))
                 };
@@ -245,6 +253,7 @@ impl FlowBuilder {
                 backoff: Arc::new(Backoff::new(self.retry)),
                 timeout: self.timeout,
                 slots: Arc::clone(&slots),
+                reporter: reporter.clone(),
             });
         let shared = Arc::new(Shared::new(
             Queue::new(Limits {
@@ -256,8 +265,9 @@ impl FlowBuilder {
             slots,
             Hub::start(self.dead_letters, &runtime),
             Cancel::new(self.cancel),
-            health,
+            Watchers { health, reporter },
             Terms {
+                buffer_rows: self.buffer_size,
                 buffer_bytes: self.buffer_bytes,
                 drain_on_cancel: self.drain_on_cancel,
                 grace: self.grace,
@@ -266,6 +276,10 @@ impl FlowBuilder {
             },
             tune,
         ));
+        let source: Arc<dyn Source> = Arc::clone(&shared) as _;
+        shared.probed.watch(Arc::downgrade(&source));
+        let probe = FlowProbe { probed: Arc::clone(&shared.probed) };
+        shared.reporter.tell(|_, metrics| metrics.watch(probe));
         shared.is_cancelled();
         let pump = Pump {
             shared: Arc::clone(&shared),

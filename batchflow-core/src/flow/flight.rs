@@ -157,9 +157,11 @@ fn panicked() -> WriteError {
         .with_message("the executor panicked while it had the row")
 }
 
-/// The task was dropped half-way: its runtime shut down.
+/// The flight is over. Where its task was dropped half-way, because its runtime shut down, rows
+/// are left, and get their verdicts here.
 impl Drop for Flight {
     fn drop(&mut self) {
+        self.shared.tally.land();
         let error = WriteError::new(ErrorKind::Cancelled)
             .outcome_unknown()
             .with_message("the runtime shut down while the row was in flight");

@@ -16,6 +16,7 @@ mod station;
 mod stats;
 mod submit;
 mod sync;
+mod tally;
 mod tune;
 
 #[cfg(all(test, batchflow_loom))]
@@ -38,6 +39,7 @@ pub use tune::Tune;
 
 use crate::driver::Driver;
 use crate::executor::Executor;
+use crate::metrics::FlowProbe;
 use crate::request::{Request, RequestError};
 use queue::{Deadline, Phase, Refused};
 use shared::{Shared, after};
@@ -127,24 +129,40 @@ impl BatchFlow {
     ///
     /// As [`submit`](Self::submit), and [full](SubmitError::is_full).
     pub fn try_submit(&self, request: Request) -> Result<(), SubmitError> {
+        let shared = &*self.handle.shared;
+        let sample = shared.sample();
         let request = self.admit(request)?;
-        match self.handle.shared.queue.try_push(request, None) {
-            Ok(_) => Ok(()),
-            Err((refused, _)) => Err(refused.into()),
+        match shared.queue.try_push(request, None) {
+            Ok(_) => {
+                if let Some(began) = sample {
+                    shared.tell_submit(began, false, true);
+                }
+                Ok(())
+            }
+            Err((refused, _)) => Err(self.refuse(refused)),
         }
     }
 
     /// Queues a row from a plain thread, blocking it until there is room. In an async task, use
     /// [`submit`](Self::submit): this would block its whole thread.
     pub fn submit_blocking(&self, request: Request) -> Result<(), SubmitError> {
+        let shared = &*self.handle.shared;
+        let sample = shared.sample();
         let request = self.admit(request)?;
-        match self.handle.shared.queue.try_push(request, None) {
-            Ok(_) => Ok(()),
-            Err((Refused::Full(request), _)) => {
-                Wait::new(&self.handle.shared.queue, request, None).block()?;
+        match shared.queue.try_push(request, None) {
+            Ok(_) => {
+                if let Some(began) = sample {
+                    shared.tell_submit(began, false, true);
+                }
                 Ok(())
             }
-            Err((refused, _)) => Err(refused.into()),
+            Err((Refused::Full(request), _)) => {
+                let waiting = shared.begin_wait(sample);
+                let waited = Wait::new(&shared.queue, request, None).block();
+                shared.end_wait(waiting);
+                waited.map(|_| ()).map_err(|refused| self.refuse(refused))
+            }
+            Err((refused, _)) => Err(self.refuse(refused)),
         }
     }
 
@@ -207,6 +225,12 @@ impl BatchFlow {
         self.handle.shared.health()
     }
 
+    /// Reads what the flow counts and holds, also after its end, without keeping it: for metrics
+    /// of your own.
+    pub fn probe(&self) -> FlowProbe {
+        FlowProbe { probed: Arc::clone(&self.handle.shared.probed) }
+    }
+
     /// Takes no more rows, writes all it holds, and ends.
     ///
     /// After its [`close_timeout`](FlowBuilder::close_timeout), it hands back what was surely
@@ -240,46 +264,69 @@ impl BatchFlow {
         self.handle.shared.queue.phase() != Phase::Open
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn miscount(&self) {
+        self.handle.shared.queue.miscount();
+    }
+
     #[inline]
     async fn enqueue(
         &self,
         request: Request,
         reply: Option<queue::Reply>,
     ) -> Result<u64, SubmitError> {
+        let shared = &*self.handle.shared;
+        let sample = shared.sample();
         let request = self.admit(request)?;
-        let queue = &self.handle.shared.queue;
-        match queue.try_push(request, reply) {
-            Ok(submission) => Ok(submission),
-            Err((Refused::Full(request), reply)) => Ok(Wait::new(queue, request, reply).await?),
-            Err((refused, _)) => Err(refused.into()),
+        match shared.queue.try_push(request, reply) {
+            Ok(submission) => {
+                if let Some(began) = sample {
+                    shared.tell_submit(began, false, true);
+                }
+                Ok(submission)
+            }
+            Err((Refused::Full(request), reply)) => {
+                let waiting = shared.begin_wait(sample);
+                let waited = Wait::new(&shared.queue, request, reply).await;
+                shared.end_wait(waiting);
+                waited.map_err(|refused| self.refuse(refused))
+            }
+            Err((refused, _)) => Err(self.refuse(refused)),
         }
+    }
+
+    #[cold]
+    fn refuse(&self, refused: Refused) -> SubmitError {
+        let (request, reason) = refused.into();
+        self.handle.shared.refuse(request, reason)
     }
 
     /// Checks a row before it is queued.
     #[inline]
     fn admit(&self, request: Request) -> Result<Request, SubmitError> {
+        let shared = &*self.handle.shared;
         if let Some(error) = request.fault() {
-            return Err(SubmitError::new(request, SubmitReason::Invalid(error)));
+            return Err(shared.refuse(request, SubmitReason::Invalid(error)));
         }
-        let limit = self.handle.shared.terms.buffer_bytes;
+        let limit = shared.terms.buffer_bytes;
         if request.size_bytes() > limit {
-            return Err(too_large(request, limit));
+            let reason = too_large(&request, limit);
+            return Err(shared.refuse(request, reason));
         }
-        if self.handle.shared.is_cancelled() {
-            return Err(SubmitError::new(request, SubmitReason::Closed));
+        if shared.is_cancelled() {
+            return Err(shared.refuse(request, SubmitReason::Closed));
         }
         Ok(request)
     }
 }
 
 #[cold]
-fn too_large(request: Request, limit: usize) -> SubmitError {
-    let error = RequestError::TooLarge {
+fn too_large(request: &Request, limit: usize) -> SubmitReason {
+    SubmitReason::Invalid(RequestError::TooLarge {
         table: request.schema().table().to_string(),
         bytes: request.size_bytes(),
         limit,
-    };
-    SubmitError::new(request, SubmitReason::Invalid(error))
+    })
 }
 
 impl Drop for Handle {

@@ -17,6 +17,7 @@ use super::station::{Rules, Station, Table, limits};
 use crate::driver::{Attempt, Capabilities, Driver, ErrorKind, TableInfo};
 use crate::executor::Executor;
 use crate::key::RowKey;
+use crate::metrics::{FlushEvent, LaunchEvent, Trigger};
 use crate::outcome::RowError;
 use crate::unwind::catch_async;
 
@@ -91,13 +92,13 @@ impl Pump {
             || look.since.is_some_and(aged)
             || (look.since.is_some() && may_start() && (look.tracked || lane_aged()))
         {
-            self.take();
+            self.take(&look);
         }
         if look.phase == Phase::Open || look.phase == Phase::Draining {
             self.describe(now);
             self.start_batches(&look, now);
         } else {
-            self.sweep();
+            self.sweep(&look);
         }
         self.note();
         self.forget_idle();
@@ -127,12 +128,14 @@ impl Pump {
     }
 
     /// Moves the queue's rows to their stations.
-    fn take(&mut self) {
+    fn take(&mut self, look: &Look) {
         let mut room = std::mem::take(&mut self.room);
         let Some(taken) = self.shared.queue.take(&mut room) else {
             self.room = room;
             return;
         };
+        let began = self.shared.reporter.is_on().then(|| (Instant::now(), schemas(&room)));
+        let count = room.len();
         // All keys first: the rows lie in the caches of those who submitted them, and here the
         // processor fetches several at a time.
         let mut keys = std::mem::take(&mut self.keys);
@@ -146,6 +149,18 @@ impl Pump {
         }
         self.keys = keys;
         self.room = room;
+        if let Some((began, schemas)) = began {
+            self.shared.reporter.tell(|backend, metrics| {
+                metrics.flush(&FlushEvent {
+                    backend,
+                    trigger: look.trigger(taken.first_submission),
+                    rows: count,
+                    schemas,
+                    waited: began.saturating_duration_since(taken.since),
+                    merging: began.elapsed(),
+                });
+            });
+        }
     }
 
     /// The row's station, made if need be.
@@ -190,6 +205,7 @@ impl Pump {
             before: now.checked_sub(tune.flush_interval).unwrap_or(now),
             flush_upto: look.flush_upto,
             all: look.phase != Phase::Open || look.pressure,
+            closes: look.phase != Phase::Open,
             limits: limits(tune.flush_size, tune.flush_bytes, &self.capabilities),
         };
         // While dead letters wait for their sink, new batches wait for it too.
@@ -204,14 +220,32 @@ impl Pump {
             let Some((_, slot, shape)) = oldest else { break };
             let Some(permit) = self.shared.slots.try_acquire() else { break };
             let Some(station) = self.stations[slot].as_mut() else { break };
-            let Some(formed) = station.lane_mut().and_then(|lane| lane.form(shape, &due.limits))
-            else {
+            let Some(lane) = station.lane_mut() else { break };
+            let trigger = lane.trigger(shape, &due);
+            let began = self.shared.reporter.is_on().then(Instant::now);
+            let Some(formed) = lane.form(shape, &due.limits) else {
                 // Every row of the shape waits for a key in flight.
                 continue;
             };
-            let rows = formed.rows.iter().map(Sent::len).sum();
+            let rows: usize = formed.rows.iter().map(Sent::len).sum();
+            let merged = rows - formed.rows.len();
             station.flights.push((formed.flight, formed.since, now));
             self.shared.queue.launch(rows);
+            self.shared.tally.launch(trigger, merged);
+            if let Some(began) = began {
+                let assembling = began.elapsed();
+                self.shared.reporter.tell(|backend, metrics| {
+                    metrics.launch(&LaunchEvent {
+                        backend,
+                        table: formed.batch.schema().table(),
+                        trigger,
+                        rows: formed.rows.len(),
+                        merged,
+                        waited: now.saturating_duration_since(formed.since),
+                        assembling,
+                    });
+                });
+            }
             let attempt =
                 Attempt::with_parent(Some(self.shared.stop.subscribe())).with_permit(permit);
             let hashes = formed.rows.iter().filter_map(Sent::hash).collect();
@@ -233,8 +267,8 @@ impl Pump {
     }
 
     /// Settles every row that never left the flow.
-    fn sweep(&mut self) {
-        self.take();
+    fn sweep(&mut self, look: &Look) {
+        self.take(look);
         for (slot, station) in self.stations.iter_mut().enumerate() {
             let held = station.as_mut().map(Station::sweep).unwrap_or_default();
             if !held.is_empty() {
@@ -363,11 +397,43 @@ impl Pump {
     }
 }
 
+impl Look {
+    /// Why the queued rows, of which this is the first, are taken.
+    fn trigger(&self, first_submission: u64) -> Trigger {
+        let (rows, bytes) = self.many;
+        if rows {
+            Trigger::Full
+        } else if bytes {
+            Trigger::Bytes
+        } else if self.phase != Phase::Open {
+            Trigger::Close
+        } else if first_submission < self.flush_upto {
+            Trigger::Flush
+        } else if self.pressure {
+            Trigger::Room
+        } else if self.tracked {
+            Trigger::Tracked
+        } else {
+            Trigger::Age
+        }
+    }
+}
+
+/// Of how many schemas these rows are.
+fn schemas(entries: &[Entry]) -> usize {
+    let mut slots: Vec<u32> = entries.iter().map(|entry| entry.slot).collect();
+    slots.dedup();
+    slots.sort_unstable();
+    slots.dedup();
+    slots.len()
+}
+
 /// However the pump ends, every row has its verdict and nobody waits for it any more.
 impl Drop for Pump {
     fn drop(&mut self) {
         self.shared.queue.close(Phase::Abandoning, None);
-        self.sweep();
+        let look = self.shared.queue.look();
+        self.sweep(&look);
         self.shared.ended.send_replace(true);
     }
 }

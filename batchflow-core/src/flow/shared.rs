@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant as Clock};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -11,13 +11,21 @@ use super::cancel::Cancel;
 use super::lane::Held;
 use super::queue::{Deadline, End, From, Phase, Queue, Settled};
 use super::stats::Health;
+use super::submit::{SubmitError, SubmitReason};
+use super::tally::Tally;
 use super::tune::Tune;
 use crate::dead_letter::{DeadLetter, Hub};
 use crate::driver::{ErrorKind, WriteError};
 use crate::executor::{self, Slots};
+use crate::metrics::{
+    DeadLetterEvent, FlowReading, LetterStats, Probed, Reporter, Source, SubmitEvent,
+};
 use crate::outcome::{Outcome, RowError};
 use crate::request::Request;
 use crate::schema::Schema;
+
+/// Of so many submits, one is timed.
+const SAMPLED: u32 = 64;
 
 pub(super) struct Shared {
     pub(super) queue: Queue,
@@ -29,15 +37,25 @@ pub(super) struct Shared {
     /// Turns true when the pump has ended.
     pub(super) ended: watch::Sender<bool>,
     pub(super) terms: Terms,
+    pub(super) reporter: Reporter,
+    pub(super) tally: Tally,
+    pub(super) probed: Arc<Probed>,
     tune: Mutex<Tune>,
     returned: Mutex<Vec<(u64, Request)>>,
     notes: Mutex<Notes>,
     health: Arc<executor::Health>,
 }
 
+/// Who keeps the book on the stack's failures, and who is told of everything.
+pub(super) struct Watchers {
+    pub(super) health: Arc<executor::Health>,
+    pub(super) reporter: Reporter,
+}
+
 /// What a flow does beside its pace.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
+    pub(super) buffer_rows: usize,
     pub(super) buffer_bytes: usize,
     /// A cancelled flow still writes what it holds.
     pub(super) drain_on_cancel: bool,
@@ -59,6 +77,13 @@ pub(super) struct Notes {
     pub(super) last_error: Option<ErrorKind>,
 }
 
+/// A submit that waits for room.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waiting {
+    began: Option<Clock>,
+    sampled: bool,
+}
+
 /// A row and its end.
 pub(super) struct Ended {
     pub(super) held: Held,
@@ -72,10 +97,12 @@ impl Shared {
         slots: Arc<Slots>,
         letters: Hub,
         cancel: Cancel,
-        health: Arc<executor::Health>,
+        watchers: Watchers,
         terms: Terms,
         tune: Tune,
     ) -> Self {
+        let Watchers { health, reporter } = watchers;
+        let probed = Probed::new::<Self>(reporter.backend);
         Self {
             queue,
             slots,
@@ -84,6 +111,9 @@ impl Shared {
             stop: watch::Sender::new(false),
             ended: watch::Sender::new(false),
             terms,
+            reporter,
+            tally: Tally::default(),
+            probed,
             tune: Mutex::new(tune),
             returned: Mutex::default(),
             notes: Mutex::default(),
@@ -155,6 +185,45 @@ impl Shared {
         }
     }
 
+    /// A row was not queued.
+    #[cold]
+    pub(super) fn refuse(&self, request: Request, reason: SubmitReason) -> SubmitError {
+        self.tally.refuse(&reason);
+        SubmitError::new(request, reason)
+    }
+
+    /// When a submit begins that is to be timed: one in 64, where anybody listens.
+    #[inline]
+    pub(super) fn sample(&self) -> Option<Clock> {
+        // Drawn at random: any rule would go wrong with programs that submit by one.
+        (self.reporter.is_on() && fastrand::u32(..) < u32::MAX / SAMPLED).then(Clock::now)
+    }
+
+    /// A submit must wait for room; `sample` is when it began, if it is timed anyhow.
+    #[cold]
+    pub(super) fn begin_wait(&self, sample: Option<Clock>) -> Waiting {
+        self.tally.wait();
+        let began = sample.or_else(|| self.reporter.is_on().then(Clock::now));
+        Waiting { began, sampled: sample.is_some() }
+    }
+
+    /// A submit's wait is over.
+    #[cold]
+    pub(super) fn end_wait(&self, waiting: Waiting) {
+        if let Some(began) = waiting.began {
+            self.tell_submit(began, true, waiting.sampled);
+        }
+    }
+
+    /// Tells of a submit that was timed.
+    #[cold]
+    pub(super) fn tell_submit(&self, began: Clock, waited: bool, sampled: bool) {
+        let duration = began.elapsed();
+        self.reporter.tell(|backend, metrics| {
+            metrics.submit(&SubmitEvent { backend, duration, waited, sampled });
+        });
+    }
+
     /// The rows handed back so far, in submission order.
     pub(super) fn take_returned(&self) -> Vec<Request> {
         let mut returned = std::mem::take(&mut *lock(&self.returned));
@@ -195,11 +264,33 @@ impl Shared {
                 replies.push((reply, result));
             }
         }
+        self.tell_letters(&letters);
         self.letters.push(letters);
         self.queue.settle(slot, from, &settled);
         for (reply, result) in replies {
             // A receipt that was dropped has no one to tell.
             let _ = reply.send(result);
+        }
+    }
+
+    /// Tells of dead letters of one schema, those of one kind together.
+    fn tell_letters(&self, letters: &[DeadLetter]) {
+        if letters.is_empty() || !self.reporter.is_on() {
+            return;
+        }
+        let why = |letter: &DeadLetter| (letter.error().as_str(), letter.error().error().kind());
+        let mut kinds: Vec<((&'static str, ErrorKind), usize)> = Vec::new();
+        for letter in letters {
+            match kinds.iter_mut().find(|(kind, _)| *kind == why(letter)) {
+                Some((_, rows)) => *rows += 1,
+                None => kinds.push((why(letter), 1)),
+            }
+        }
+        let table = letters[0].request().schema().table();
+        for ((outcome, kind), rows) in kinds {
+            self.reporter.tell(|backend, metrics| {
+                metrics.dead_letters(&DeadLetterEvent { backend, table, rows, outcome, kind });
+            });
         }
     }
 
@@ -217,6 +308,37 @@ impl Shared {
             result: Err(RowError::NotSent(error.clone())),
         });
         self.settle(slot, From::Lanes, ended.collect());
+    }
+}
+
+impl Source for Shared {
+    fn reading(&self) -> FlowReading {
+        let counts = self.letters.counts();
+        let letters = LetterStats {
+            delivered: counts.delivered,
+            undeliverable: counts.undeliverable,
+            logged: counts.logged,
+            backlog: self.letters.backlog(),
+        };
+        let health = self.health();
+        FlowReading {
+            stats: self.queue.stats(),
+            activity: self.tally.activity(),
+            letters,
+            oldest_pending: health.oldest_pending,
+            stalled: health.stalled.len(),
+            in_flight: self.tally.in_flight(),
+            concurrency: self.slots.limit(),
+            buffer_rows: self.terms.buffer_rows,
+            buffer_bytes: self.terms.buffer_bytes,
+            ended: false,
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.probed.end(self.reading());
     }
 }
 

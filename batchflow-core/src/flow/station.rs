@@ -11,6 +11,7 @@ use crate::coalesce::Coalescer;
 use crate::driver::{Capabilities, Driver, ErrorClass, ErrorKind, Stage, TableInfo, WriteError};
 use crate::executor::{Backoff, Slots};
 use crate::key::RowKey;
+use crate::metrics::{LookupEvent, Reporter};
 use crate::outcome::RowError;
 use crate::request::Request;
 use crate::schema::Schema;
@@ -186,6 +187,7 @@ pub(super) struct Describer {
     pub(super) backoff: Arc<Backoff>,
     pub(super) timeout: Duration,
     pub(super) slots: Arc<Slots>,
+    pub(super) reporter: Reporter,
 }
 
 impl Describer {
@@ -195,18 +197,23 @@ impl Describer {
         let mut attempt = 1;
         loop {
             let slot = self.slots.acquire().await;
+            let began = Instant::now();
             let described =
                 tokio::time::timeout(self.timeout, catch_async(self.driver.describe(schema)));
             let described = described.await;
             drop(slot);
             let error = match described {
-                Ok(Ok(Ok(table))) => return Ok(table),
+                Ok(Ok(Ok(table))) => {
+                    self.tell(began, None);
+                    return Ok(table);
+                }
                 Ok(Ok(Err(error))) => error,
                 Ok(Err(_)) => WriteError::new(ErrorKind::Internal)
                     .at(Stage::Describe)
                     .with_message("the driver panicked"),
                 Err(_) => WriteError::new(ErrorKind::Timeout).at(Stage::Describe),
             };
+            self.tell(began, Some(&error));
             let error =
                 if error.table().is_none() { error.with_table(schema.table()) } else { error };
             if error.kind().class() != ErrorClass::Transient {
@@ -219,6 +226,15 @@ impl Describer {
             tokio::time::sleep(delay).await;
             attempt += 1;
         }
+    }
+}
+
+impl Describer {
+    fn tell(&self, began: Instant, error: Option<&WriteError>) {
+        let (stage, duration) = (Stage::Describe, began.elapsed());
+        self.reporter.tell(|backend, metrics| {
+            metrics.lookup(&LookupEvent { backend, stage, duration, error });
+        });
     }
 }
 

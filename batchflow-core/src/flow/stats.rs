@@ -32,13 +32,25 @@ pub struct Stats {
     pub pending: u64,
     /// The bytes of the rows held, as [`Request::size_bytes`] counts.
     pub pending_bytes: u64,
+    /// Of the rows held, those still in the queue.
+    pub queued: u64,
+    /// Of the rows held, those on their way to the database.
+    pub in_flight: u64,
 }
 
 impl Stats {
     /// Whether the numbers add up. They always do.
     pub fn is_conserved(&self) -> bool {
+        self.drift() == 0
+    }
+
+    /// How many rows were submitted of which nobody knows where they are; less than 0 where more
+    /// ended than were submitted. Always 0, or something is wrong with the flow itself: each number
+    /// is counted by itself, where it happens.
+    pub fn drift(&self) -> i64 {
         let settled = self.written + self.superseded + self.rejected + self.unknown;
-        self.submitted == settled + self.returned + self.abandoned + self.pending
+        let accounted = settled + self.returned + self.abandoned + self.pending;
+        self.submitted.wrapping_sub(accounted) as i64
     }
 }
 

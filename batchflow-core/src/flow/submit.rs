@@ -75,11 +75,11 @@ impl SubmitError {
     }
 }
 
-impl From<Refused> for SubmitError {
+impl From<Refused> for (Request, SubmitReason) {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Full(request) => Self::new(request, SubmitReason::Full),
-            Refused::Closed(request) => Self::new(request, SubmitReason::Closed),
+            Refused::Full(request) => (request, SubmitReason::Full),
+            Refused::Closed(request) => (request, SubmitReason::Closed),
         }
     }
 }

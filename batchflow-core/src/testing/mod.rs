@@ -8,6 +8,7 @@
 mod fault;
 mod fault_driver;
 mod memory;
+mod miscount;
 mod probe;
 mod proxy;
 mod random;
@@ -18,6 +19,7 @@ mod table;
 pub use fault::{Blame, Fault, Gate};
 pub use fault_driver::FaultDriver;
 pub use memory::MemoryDriver;
+pub use miscount::miscount;
 pub use probe::Probe;
 pub use proxy::{Cut, Direction, Ending, Flow, Head, Proxy};
 pub use random::RandomFaults;

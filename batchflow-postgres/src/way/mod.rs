@@ -39,6 +39,15 @@ const WIDE_BYTES: usize = 512 << 10;
 const WIDE_ROW: usize = 400;
 
 impl Way {
+    /// The way's name in metrics: `"unnest"`, `"copy"`, `"stage"`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unnest => "unnest",
+            Self::Copy => "copy",
+            Self::Stage => "stage",
+        }
+    }
+
     /// The way that a batch takes: the one wanted, or else the best by size, width and strategy;
     /// and if it cannot be taken, the next that can.
     pub(crate) fn choose(

@@ -20,6 +20,7 @@ use crate::batch::Batch;
 use crate::coalesce::{Coalescer, Key};
 use crate::driver::TableInfo;
 use crate::key::{KeyRules, RowKey};
+use crate::metrics::Trigger;
 use crate::request::Request;
 use crate::schema::{ConflictStrategy, Schema};
 
@@ -93,6 +94,8 @@ pub(super) struct Due {
     pub(super) flush_upto: u64,
     /// Everything goes: the flow closes, or submitters wait for room.
     pub(super) all: bool,
+    /// The flow closes.
+    pub(super) closes: bool,
     pub(super) limits: BatchLimits,
 }
 
@@ -446,6 +449,39 @@ impl Lane {
             }
         }
         oldest
+    }
+
+    /// What makes a shape that is due, due.
+    pub(super) fn trigger(&self, shape: usize, due: &Due) -> Trigger {
+        let (rows, bytes, submission) = match &self.serial {
+            Some(line) => {
+                let front = line.front().and_then(|&at| self.rows[at as usize].as_ref());
+                (line.len(), 0, front.map(Row::first_submission))
+            }
+            None => {
+                let (rows, bytes) = (self.shapes[shape].rows, self.shapes[shape].bytes);
+                (rows, bytes, self.oldest_of(shape).map(|(_, submission)| submission))
+            }
+        };
+        let since = match &self.serial {
+            Some(_) => self.oldest(),
+            None => self.oldest_of(shape).map(|(since, _)| since),
+        };
+        if rows >= due.limits.rows {
+            Trigger::Full
+        } else if bytes >= due.limits.bytes {
+            Trigger::Bytes
+        } else if due.closes {
+            Trigger::Close
+        } else if submission.is_some_and(|submission| submission < due.flush_upto) {
+            Trigger::Flush
+        } else if since.is_some_and(|since| since <= due.before) {
+            Trigger::Age
+        } else if due.all {
+            Trigger::Room
+        } else {
+            Trigger::Tracked
+        }
     }
 }
 

@@ -92,6 +92,8 @@ pub(in crate::flow) struct Look {
     pub(in crate::flow) since: Option<Instant>,
     /// The queued rows are to be taken now.
     pub(in crate::flow) urgent: bool,
+    /// There are rows, or bytes, for a whole batch.
+    pub(in crate::flow) many: (bool, bool),
     /// Someone awaits a queued row: it may go as soon as a batch may start.
     pub(in crate::flow) tracked: bool,
 }
@@ -250,15 +252,21 @@ impl Queue {
     /// What the pump must know for its next turn.
     pub(in crate::flow) fn look(&self) -> Look {
         let mut state = self.reckoned();
-        let many = state.inbox.len() >= state.limits.wake_rows
-            || state.entry_bytes >= state.limits.wake_bytes;
+        let many = (
+            state.inbox.len() >= state.limits.wake_rows,
+            state.entry_bytes >= state.limits.wake_bytes,
+        );
         Look {
             phase: state.phase,
             deadline: state.deadline,
             flush_upto: state.flush_upto,
             pressure: !state.waiters.is_empty(),
             since: state.since,
-            urgent: std::mem::take(&mut state.pump.urgent) || many || state.phase != Phase::Open,
+            urgent: std::mem::take(&mut state.pump.urgent)
+                || many.0
+                || many.1
+                || state.phase != Phase::Open,
+            many,
             tracked: state.pump.tracked,
         }
     }
@@ -394,6 +402,12 @@ impl Queue {
         self.state.lock().since
     }
 
+    /// Counts a row as written that there never was.
+    #[cfg(feature = "testing")]
+    pub(in crate::flow) fn miscount(&self) {
+        self.reckoned().counts.add(End::Written);
+    }
+
     /// Every count and every row held, at one moment.
     pub(in crate::flow) fn stats(&self) -> Stats {
         let state = self.reckoned();
@@ -407,6 +421,8 @@ impl Queue {
             abandoned: state.counts.abandoned,
             pending: state.pending() as u64,
             pending_bytes: state.held_bytes as u64,
+            queued: state.inbox.len() as u64,
+            in_flight: state.in_flight as u64,
         }
     }
 }
