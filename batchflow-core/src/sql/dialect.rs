@@ -10,8 +10,9 @@ use crate::schema::TableName;
 pub enum ConflictClause {
     /// `ON CONFLICT (key) DO …`, the proposed row as `excluded`: PostgreSQL, SQLite.
     OnConflict,
-    /// `ON DUPLICATE KEY UPDATE …`, the proposed row as `VALUES(column)`: MySQL, MariaDB. It
-    /// names no key, so any unique index of the table sets it off.
+    /// `ON DUPLICATE KEY UPDATE …`, the proposed row by its [alias](Dialect::proposed) or as
+    /// `VALUES(column)`: MySQL, MariaDB. It names no key, so any unique index of the table sets it
+    /// off; see [`Insert::guarded`](super::Insert::guarded).
     OnDuplicateKey,
 }
 
@@ -72,6 +73,13 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     /// How an upsert is spelt. Default: [`ConflictClause::OnConflict`].
     fn conflict(&self) -> ConflictClause {
         ConflictClause::OnConflict
+    }
+
+    /// What the proposed row is called where an upsert is spelt
+    /// [`ON DUPLICATE KEY UPDATE`](ConflictClause::OnDuplicateKey). Default: none, so that its
+    /// columns are `VALUES(column)`.
+    fn proposed(&self) -> Option<&str> {
+        None
     }
 
     /// Appends a table's name, every part of it quoted.

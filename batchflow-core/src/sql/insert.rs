@@ -36,12 +36,13 @@ pub struct Insert<'a> {
     schema: &'a Schema,
     columns: &'a [usize],
     left_alone: Vec<usize>,
+    guarded: bool,
 }
 
 impl<'a> Insert<'a> {
     /// The statement for rows that set the columns at these positions, ascending.
     pub fn new(dialect: &'a dyn Dialect, schema: &'a Schema, columns: &'a [usize]) -> Self {
-        Self { dialect, schema, columns, left_alone: Vec::new() }
+        Self { dialect, schema, columns, left_alone: Vec::new(), guarded: false }
     }
 
     /// Columns that a [`Replace`](ConflictStrategy::Replace) leaves alone where the row does not
@@ -49,6 +50,15 @@ impl<'a> Insert<'a> {
     #[must_use]
     pub fn leave_alone(mut self, columns: impl IntoIterator<Item = usize>) -> Self {
         self.left_alone.extend(columns);
+        self
+    }
+
+    /// Refuses a row that another unique key than the schema's sets off, where the statement names
+    /// no key ([`ConflictClause::OnDuplicateKey`]): a subquery of two rows fails instead of another
+    /// row being changed.
+    #[must_use]
+    pub fn guarded(mut self) -> Self {
+        self.guarded = true;
         self
     }
 
@@ -71,7 +81,7 @@ impl<'a> Insert<'a> {
     }
 
     /// What precedes the rows: `INSERT INTO "t" ("a", "b")`. The set columns come first, then the
-    /// touched one.
+    /// touched one, then those that take their defaults by name.
     pub fn head(&self) -> String {
         let mut text = self.dialect.insert().to_owned();
         text.push(' ');
@@ -81,7 +91,9 @@ impl<'a> Insert<'a> {
             self.dialect.quote(OLD, &mut text);
         }
         text.push_str(" (");
-        let columns: Vec<usize> = self.columns.iter().copied().chain(self.schema.touch()).collect();
+        let mut columns = self.columns.to_vec();
+        columns.extend(self.schema.touch());
+        columns.extend(self.defaulted());
         self.list(&columns, &mut text);
         text.push(')');
         text
@@ -90,6 +102,9 @@ impl<'a> Insert<'a> {
     /// The rows: `(?, ?), (?, ?)`. A touched column takes the server's clock.
     pub fn values(&self, rows: usize) -> String {
         let mut text = String::new();
+        let touched = self.schema.touch().map(|_| self.dialect.now());
+        let rest = touched.into_iter().chain(self.defaulted().into_iter().map(|_| "DEFAULT"));
+        let rest: Vec<&str> = rest.collect();
         for row in 0..rows {
             text.push_str(if row == 0 { "(" } else { ", (" });
             for column in 0..self.columns.len() {
@@ -98,11 +113,11 @@ impl<'a> Insert<'a> {
                 }
                 self.dialect.placeholder(row * self.columns.len() + column + 1, &mut text);
             }
-            if self.schema.touch().is_some() {
-                if !self.columns.is_empty() {
+            for (index, value) in rest.iter().enumerate() {
+                if index > 0 || !self.columns.is_empty() {
                     text.push_str(", ");
                 }
-                text.push_str(self.dialect.now());
+                text.push_str(value);
             }
             text.push(')');
         }
@@ -128,19 +143,58 @@ impl<'a> Insert<'a> {
                 text
             }
             ConflictClause::OnDuplicateKey => {
-                let mut text = "ON DUPLICATE KEY UPDATE ".to_owned();
-                if changes.is_empty() {
-                    let key = self.schema.key().first().copied().unwrap_or_default();
-                    let column = self.quoted(key);
-                    text.push_str(&column);
-                    text.push_str(" = ");
-                    text.push_str(&column);
-                } else {
-                    text.push_str(&changes.join(", "));
+                let mut text = String::new();
+                if let Some(proposed) = self.dialect.proposed() {
+                    text.push_str("AS ");
+                    self.dialect.quote(proposed, &mut text);
+                    text.push(' ');
                 }
+                text.push_str("ON DUPLICATE KEY UPDATE ");
+                let kept = (self.guarded || changes.is_empty()).then(|| self.key_kept());
+                let all: Vec<String> = kept.into_iter().chain(changes).collect();
+                text.push_str(&all.join(", "));
                 text
             }
         }
+    }
+
+    /// The assignment of a key column to itself; guarded, only where the whole key is the row's.
+    ///
+    /// Assignments are made from left to right: it comes first, and no other changes the key. The
+    /// subquery reads the row, so that it is never evaluated ahead; and it has the column's own
+    /// type, so that the value passes unchanged. A key that holds a NULL is no other row's.
+    fn key_kept(&self) -> String {
+        let key = self.schema.key();
+        let first = key.first().copied().unwrap_or_default();
+        let (name, old) = (self.quoted(first), self.old(first));
+        if !self.guarded {
+            return format!("{name} = {old}");
+        }
+        let same: Vec<String> = key
+            .iter()
+            .map(|&column| format!("{} = {}", self.old(column), self.proposed(column)))
+            .collect();
+        let same = same.join(" AND ");
+        format!("{name} = IF({same}, {old}, (SELECT {old} UNION ALL SELECT {old}))")
+    }
+
+    /// The unset columns whose proposed values are read by the proposed row's alias: it has only
+    /// the columns that are listed.
+    fn defaulted(&self) -> Vec<usize> {
+        let (schema, strategy) = (self.schema, self.schema.strategy());
+        if strategy == ConflictStrategy::Fail || self.dialect.proposed().is_none() {
+            return Vec::new();
+        }
+        let is_read = |column: &usize| {
+            if schema.key().contains(column) {
+                self.guarded
+            } else {
+                strategy == ConflictStrategy::Replace && self.replaces(*column)
+            }
+        };
+        let unset =
+            |column: &usize| !self.columns.contains(column) && schema.touch() != Some(*column);
+        (0..schema.width()).filter(unset).filter(is_read).collect()
     }
 
     /// The assignments to the row already there.
@@ -201,7 +255,11 @@ impl<'a> Insert<'a> {
                 self.dialect.quote(OLD, &mut text);
                 text + "." + &name
             }
-            ConflictClause::OnDuplicateKey => name,
+            ConflictClause::OnDuplicateKey => {
+                let mut text = String::new();
+                self.dialect.quote_table(self.schema.table(), &mut text);
+                text + "." + &name
+            }
         }
     }
 
@@ -209,7 +267,14 @@ impl<'a> Insert<'a> {
         let name = self.quoted(column);
         match self.dialect.conflict() {
             ConflictClause::OnConflict => format!("excluded.{name}"),
-            ConflictClause::OnDuplicateKey => format!("VALUES({name})"),
+            ConflictClause::OnDuplicateKey => match self.dialect.proposed() {
+                Some(proposed) => {
+                    let mut text = String::new();
+                    self.dialect.quote(proposed, &mut text);
+                    text + "." + &name
+                }
+                None => format!("VALUES({name})"),
+            },
         }
     }
 
@@ -244,7 +309,9 @@ mod tests {
     }
 
     #[derive(Debug)]
-    struct Backticks;
+    struct Backticks {
+        proposed: Option<&'static str>,
+    }
 
     impl Dialect for Backticks {
         fn placeholder(&self, _: usize, out: &mut String) {
@@ -257,6 +324,10 @@ mod tests {
 
         fn conflict(&self) -> ConflictClause {
             ConflictClause::OnDuplicateKey
+        }
+
+        fn proposed(&self) -> Option<&str> {
+            self.proposed
         }
     }
 
@@ -338,15 +409,54 @@ mod tests {
             r#"INSERT INTO "main"."odd.""t" ("a""; DROP TABLE t; --", "b`")"#
         );
         assert_eq!(
-            Insert::new(&Backticks, &schema, &[1]).text(1),
+            Insert::new(&Backticks { proposed: None }, &schema, &[1]).text(1),
             "INSERT INTO `main`.`odd.\"t` (`b```) VALUES (?) ON DUPLICATE KEY UPDATE \
-             `a\"; DROP TABLE t; --` = `a\"; DROP TABLE t; --`"
+             `a\"; DROP TABLE t; --` = `main`.`odd.\"t`.`a\"; DROP TABLE t; --`"
         );
         let schema = merging(Merge::Add);
         assert_eq!(
-            Insert::new(&Backticks, &schema, &[0, 1]).tail(),
-            "ON DUPLICATE KEY UPDATE `hits` = COALESCE(`hits` + VALUES(`hits`), VALUES(`hits`), \
-             `hits`), `seen` = CURRENT_TIMESTAMP"
+            Insert::new(&Backticks { proposed: None }, &schema, &[0, 1]).tail(),
+            "ON DUPLICATE KEY UPDATE `hits` = COALESCE(`t`.`hits` + VALUES(`hits`), \
+             VALUES(`hits`), `t`.`hits`), `seen` = CURRENT_TIMESTAMP"
         );
+    }
+
+    #[test]
+    fn an_update_names_the_proposed_row_and_is_guarded_by_the_whole_key() {
+        let schema = Schema::builder("t").columns(["a", "b", "c"]).key(["a", "b"]);
+        let schema = schema.on_conflict(ConflictStrategy::Update).build().unwrap();
+        let dialect = Backticks { proposed: Some("new") };
+        let insert = Insert::new(&dialect, &schema, &[0, 1, 2]);
+        assert_eq!(insert.tail(), "AS `new` ON DUPLICATE KEY UPDATE `c` = `new`.`c`");
+        let kept = "`a` = IF(`t`.`a` = `new`.`a` AND `t`.`b` = `new`.`b`, `t`.`a`, \
+                    (SELECT `t`.`a` UNION ALL SELECT `t`.`a`))";
+        assert_eq!(
+            insert.guarded().tail(),
+            format!("AS `new` ON DUPLICATE KEY UPDATE {kept}, `c` = `new`.`c`")
+        );
+        let nothing = Insert::new(&dialect, &schema, &[0, 1]);
+        assert_eq!(nothing.tail(), "AS `new` ON DUPLICATE KEY UPDATE `a` = `t`.`a`");
+        let guarded = nothing.guarded().tail();
+        assert_eq!(guarded, format!("AS `new` ON DUPLICATE KEY UPDATE {kept}"));
+    }
+
+    #[test]
+    fn an_alias_is_given_the_defaults_that_are_read_by_it() {
+        let builder = Schema::builder("t").columns(["id", "a", "b", "seen", "own"]).key(["id"]);
+        let builder = builder.on_conflict(ConflictStrategy::Replace).touch("seen");
+        let schema = builder.build().unwrap();
+        let dialect = Backticks { proposed: Some("new") };
+        let insert = Insert::new(&dialect, &schema, &[1]).leave_alone([4]);
+        assert_eq!(
+            insert.clone().text(1),
+            "INSERT INTO `t` (`a`, `seen`, `b`) VALUES (?, CURRENT_TIMESTAMP, DEFAULT) AS `new` \
+             ON DUPLICATE KEY UPDATE `a` = `new`.`a`, `b` = `new`.`b`, `seen` = CURRENT_TIMESTAMP"
+        );
+        let guarded = insert.guarded();
+        assert_eq!(guarded.head(), "INSERT INTO `t` (`a`, `seen`, `id`, `b`)");
+        assert_eq!(guarded.values(1), "(?, CURRENT_TIMESTAMP, DEFAULT, DEFAULT)");
+        let dialect = Backticks { proposed: None };
+        let insert = Insert::new(&dialect, &schema, &[1]).leave_alone([4]);
+        assert_eq!(insert.head(), "INSERT INTO `t` (`a`, `seen`)");
     }
 }

@@ -1,45 +1,93 @@
 //! [`Way`]: the ways to write a batch, and which is taken when.
 
-use batchflow_core::{Batch, ErrorKind, WriteError};
-use mysql_async::{Conn, Error};
+mod bulk;
+mod cut;
+mod load;
+mod rows;
 
+use batchflow_core::{Batch, WriteError};
+use mysql_async::{Conn, Error, Value};
+
+use crate::encode;
 use crate::plan::Plan;
+use cut::Cut;
+use load::Loaded;
+
+pub(crate) use rows::Repeated;
 
 /// A way to write a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Way {
-    /// Many rows of parameters to one prepared row, MariaDB's `COM_STMT_BULK_EXECUTE`.
+    /// Many rows of parameters to one prepared row, MariaDB's `COM_STMT_BULK_EXECUTE`: the fastest
+    /// there, whatever the size.
     Bulk,
-    /// Prepared inserts of many rows each.
+    /// Prepared inserts of many rows each: the fastest on MySQL, and for a single row.
     Rows,
-    /// `LOAD DATA LOCAL INFILE` from memory into a temporary table, then `INSERT … SELECT`.
+    /// `LOAD DATA LOCAL INFILE` from memory into a temporary table, then `INSERT … SELECT`: on
+    /// MySQL a little faster for large batches of narrow rows. Taken where the server allows it and
+    /// the configuration asks for it; never for binary columns.
     Load,
 }
+
+/// From so many rows on, MySQL is given a temporary table.
+const LOAD_ROWS: usize = 5_000;
 
 impl Way {
     /// The way that a batch takes: the one wanted, or else the best by server, size, width and
     /// strategy; and if it cannot be taken, the next that can.
-    pub(crate) fn choose(wanted: Option<Self>, _plan: &Plan, _batch: &Batch) -> Self {
-        wanted.unwrap_or(Self::Rows)
+    pub(crate) fn choose(wanted: Option<Self>, plan: &Plan, batch: &Batch) -> Self {
+        let bulk = plan.server.takes_bulk() && !plan.columns.is_empty();
+        let best = match wanted {
+            Some(way) => way,
+            None if batch.len() == 1 => Self::Rows,
+            None if bulk => Self::Bulk,
+            None if batch.len() >= LOAD_ROWS && plan.texts.loads_in_memory(batch.len()) => {
+                Self::Load
+            }
+            None => Self::Rows,
+        };
+        match best {
+            // Only the rows of one statement are sure to be written in their order.
+            Self::Load if plan.may_load() && batch.has_distinct_keys() => Self::Load,
+            Self::Load | Self::Bulk if bulk => Self::Bulk,
+            _ => Self::Rows,
+        }
     }
 }
 
 /// A batch as it is sent.
 #[derive(Debug)]
-pub(crate) struct Payload {}
+pub(crate) enum Payload {
+    /// Rows of parameters, and how many of the rows each packet takes.
+    Bulk { values: Vec<Value>, packets: Vec<usize> },
+    /// Rows of parameters, and how many of the rows each statement takes.
+    Rows { values: Vec<Value>, statements: Vec<usize> },
+    /// Rows as a text file, and the parameters they were made of.
+    Load(Loaded),
+}
 
 impl Payload {
     /// Encodes a batch for a way. A value that its column cannot hold is its row's `data` error; a
-    /// row too long for the server is its row's; a batch too long, `too_large`.
-    pub(crate) fn encode(_way: Way, _plan: &Plan, _batch: &Batch) -> Result<Self, WriteError> {
-        Err(WriteError::new(ErrorKind::Unsupported))
+    /// row too long for the server, its row's `too_large`.
+    pub(crate) fn encode(way: Way, plan: &Plan, batch: &Batch) -> Result<Self, WriteError> {
+        let values = encode::parameters(&plan.table, &plan.columns, batch)?;
+        let cut = Cut::new(plan, batch, &values)?;
+        Ok(match way {
+            Way::Bulk => Self::Bulk { packets: cut.packets(), values },
+            Way::Rows => Self::Rows { statements: cut.statements(&plan.texts.repeated), values },
+            Way::Load => Self::Load(Loaded::new(&cut, plan, values)),
+        })
     }
 
     /// Writes inside the transaction that `conn` is in. How many rows the server says it inserted
-    /// or changed.
-    pub(crate) async fn send(&self, _conn: &mut Conn, _plan: &Plan) -> Result<u64, Failed> {
-        Err(Failed::Unreadable)
+    /// or changed: an update counts twice, one that changes nothing not at all.
+    pub(crate) async fn send(self, conn: &mut Conn, plan: &Plan) -> Result<u64, Failed> {
+        match self {
+            Self::Bulk { values, packets } => bulk::send(conn, plan, values, &packets).await,
+            Self::Rows { values, statements } => rows::send(conn, plan, values, &statements).await,
+            Self::Load(loaded) => loaded.send(conn, plan).await,
+        }
     }
 }
 
@@ -50,6 +98,4 @@ pub(crate) enum Failed {
     Write(Error, Option<(usize, usize)>),
     /// Preparing the way: a temporary table, a LOAD that is not allowed after all.
     Way(Error),
-    /// What the server answered cannot be read.
-    Unreadable,
 }
