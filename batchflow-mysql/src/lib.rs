@@ -1,16 +1,28 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod config;
+mod connect;
+mod driver;
 mod encode;
 mod error;
+mod fence;
+mod ledger;
 mod plan;
+mod preview;
 mod server;
+mod session;
+mod settle;
 mod statement;
 mod table;
+mod transaction;
 mod types;
+mod verdict;
 mod way;
 
 pub use batchflow_core::*;
 pub use mysql_async as client;
 
+pub use config::{MysqlConfig, RootCert, SslMode};
+pub use driver::MysqlDriver;
 pub use way::Way;

@@ -1,11 +1,21 @@
-//! [`Plan`]: how the rows of one schema and set of columns are written.
+//! [`Plan`]: how the rows of one schema and set of columns are written; [`Plans`], those in use.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use batchflow_core::{Batch, Schema, WriteError};
+use tokio::time::Instant;
 
 use crate::server::Server;
 use crate::statement::Texts;
 use crate::table::Table;
+
+/// The most schemas that are remembered; beyond it, all are looked up anew.
+const MAX_SCHEMAS: usize = 1_024;
+
+/// The most sets of columns of one schema that are remembered.
+const MAX_SHAPES: usize = 64;
 
 /// How the rows of one schema and set of set columns are written.
 #[derive(Debug)]
@@ -14,7 +24,7 @@ pub(crate) struct Plan {
     pub(crate) table: Arc<Table>,
     pub(crate) columns: Box<[usize]>,
     pub(crate) texts: Texts,
-    /// Whether a LOAD has been refused.
+    /// Set once the server has refused to be sent rows by `LOAD DATA LOCAL INFILE`.
     pub(crate) no_load: AtomicBool,
 }
 
@@ -25,5 +35,108 @@ impl Plan {
             && self.texts.load.is_some()
             && self.table.may_stage
             && !self.no_load.load(Ordering::Relaxed)
+    }
+
+    fn new(batch: &Batch, table: &Arc<Table>, server: &Server) -> Result<Self, WriteError> {
+        let schema = batch.schema();
+        let columns: Box<[usize]> = batch.columns().into();
+        table.check_settable(schema, &columns)?;
+        Ok(Self {
+            texts: Texts::new(server, schema, table, &columns),
+            server: server.clone(),
+            table: Arc::clone(table),
+            columns,
+            no_load: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether it is one for this server, which may not be the one that was asked.
+    pub(crate) fn suits(&self, server: &Server) -> bool {
+        let own = &self.server;
+        (own.family, own.version, own.local_infile)
+            == (server.family, server.version, server.local_infile)
+            && own.max_allowed_packet <= server.max_allowed_packet
+    }
+}
+
+/// What is known of a schema.
+#[derive(Debug)]
+struct Known {
+    table: Arc<Table>,
+    server: Server,
+    /// When the table was looked up.
+    since: Instant,
+    shapes: Vec<Arc<Plan>>,
+}
+
+/// The plans in use.
+#[derive(Debug, Default)]
+pub(crate) struct Plans {
+    known: Mutex<HashMap<Schema, Known>>,
+}
+
+impl Plans {
+    /// The plan for a batch; `None` where its table has not been looked up.
+    pub(crate) fn get(&self, batch: &Batch) -> Option<Result<Arc<Plan>, WriteError>> {
+        let mut known = self.known();
+        let known = known.get_mut(batch.schema())?;
+        let shape = known.shapes.iter().find(|plan| *plan.columns == *batch.columns());
+        if let Some(plan) = shape {
+            return Some(Ok(Arc::clone(plan)));
+        }
+        let plan = match Plan::new(batch, &known.table, &known.server) {
+            Ok(plan) => Arc::new(plan),
+            Err(error) => return Some(Err(error)),
+        };
+        if known.shapes.len() >= MAX_SHAPES {
+            known.shapes.remove(0);
+        }
+        known.shapes.push(Arc::clone(&plan));
+        Some(Ok(plan))
+    }
+
+    /// The same plan for another server, as the next ones will be.
+    pub(crate) fn adapt(
+        &self,
+        batch: &Batch,
+        plan: &Plan,
+        server: &Server,
+    ) -> Result<Arc<Plan>, WriteError> {
+        if let Some(known) = self.known().get_mut(batch.schema()) {
+            known.server = server.clone();
+            known.shapes.clear();
+        }
+        Ok(Arc::new(Plan::new(batch, &plan.table, server)?))
+    }
+
+    /// When a schema's table was looked up last.
+    pub(crate) fn looked_up(&self, schema: &Schema) -> Option<Instant> {
+        self.known().get(schema).map(|known| known.since)
+    }
+
+    /// Remembers what was found. Plans for a table that has not changed are kept.
+    pub(crate) fn learn(&self, schema: &Schema, table: Table, server: &Server) -> Arc<Table> {
+        let mut all = self.known();
+        let same = |known: &&mut Known| *known.table == table && known.server == *server;
+        if let Some(known) = all.get_mut(schema).filter(same) {
+            known.since = Instant::now();
+            return Arc::clone(&known.table);
+        }
+        if all.len() >= MAX_SCHEMAS {
+            all.clear();
+        }
+        let table = Arc::new(table);
+        let known = Known {
+            table: Arc::clone(&table),
+            server: server.clone(),
+            since: Instant::now(),
+            shapes: Vec::new(),
+        };
+        all.insert(schema.clone(), known);
+        table
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Schema, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

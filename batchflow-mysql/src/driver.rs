@@ -1,0 +1,352 @@
+//! [`MysqlDriver`]: the driver's face.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use batchflow_core::{
+    Attempt, Batch, Capabilities, CommitToken, Driver, ErrorKind, Preview, Report, Schema, Settled,
+    ShowValues, Stage, TableInfo, WriteError,
+};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::config::MysqlConfig;
+use crate::connect::{self, GivenPool, Source};
+use crate::error::translate;
+use crate::fence::Fences;
+use crate::ledger::Ledger;
+use crate::plan::{Plan, Plans};
+use crate::preview::preview;
+use crate::session::{Limit, Session};
+use crate::settle::{Started, settle};
+use crate::table::Table;
+use crate::transaction::{Ended, Time, Transaction, roll_back};
+use crate::verdict::{self, Next};
+use crate::way::{Payload, Way};
+
+/// How long looking up a table may take, once there is a connection.
+const LOOK_UP: Duration = Duration::from_secs(30);
+
+/// A table is looked up again for a value that does not fit after this long, not before.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Writes batches into MySQL and MariaDB, each in one transaction.
+///
+/// The driver chooses among several [ways](Way) of writing, by the server and the batch, ends on
+/// the server what it gives up, and can tell what became of a commit whose answer was lost where it
+/// keeps a [ledger](MysqlConfig::ledger). MySQL 8.0, MariaDB 10.5 or newer, with tables that know
+/// transactions.
+///
+/// ```no_run
+/// use batchflow_mysql::{BatchFlow, MysqlDriver};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let driver = MysqlDriver::connect("mysql://app:secret@localhost/app").await?;
+/// let flow = BatchFlow::builder(driver).build()?;
+/// # let _ = flow;
+/// # Ok(())
+/// # }
+/// ```
+pub struct MysqlDriver {
+    source: Arc<Source>,
+    fences: Fences,
+    plans: Plans,
+    way: Option<Way>,
+    ledger: Option<Ledger>,
+    /// Whether the ledger has been found to be one.
+    has_ledger: AtomicBool,
+    connect_timeout: Duration,
+    is_closed: AtomicBool,
+}
+
+impl MysqlDriver {
+    /// Connects to the server that a [URL](MysqlConfig::from_url) names, with a pool of the
+    /// driver's own.
+    ///
+    /// One connection is opened at once, so that the error says what is wrong with the URL, the
+    /// server or the password; the others when they are needed.
+    pub async fn connect(url: &str) -> Result<Self, WriteError> {
+        Self::connect_with(MysqlConfig::from_url(url).map_err(connect::unusable)?).await
+    }
+
+    /// Connects as configured, with a pool of the driver's own.
+    pub async fn connect_with(config: MysqlConfig) -> Result<Self, WriteError> {
+        let mut driver = Self::new(Source::own(&config)?);
+        driver.way = config.way;
+        driver.ledger = config.ledger.map(Ledger::new);
+        driver.connect_timeout = config.connect_timeout;
+        let until = Instant::now() + config.connect_timeout;
+        let mut session = driver.acquire(until).await?;
+        match timeout_at(until, driver.check_ledger(&mut session)).await {
+            Ok(checked) => checked?,
+            Err(_too_long) => return Err(late()),
+        }
+        session.give_back().await;
+        Ok(driver)
+    }
+
+    /// Writes through a pool that may be shared with others, and is never closed by the driver.
+    ///
+    /// What a batch needs of a session is set as its transaction begins. A pool that resets its
+    /// connections, as it does unless told otherwise, puts that right; for one that does not, the
+    /// driver does. Beside the pool, up to two connections are opened for a moment, as the pool
+    /// opens its own, to end what was given up or to ask what became of a lost commit.
+    pub fn from_pool(pool: mysql_async::Pool) -> Self {
+        Self::new(Source::Given(GivenPool::new(pool)))
+    }
+
+    /// Writes every batch this way; see [`MysqlConfig::way`].
+    #[must_use]
+    pub fn with_way(mut self, way: Way) -> Self {
+        self.way = Some(way);
+        self
+    }
+
+    /// How long it may take to get a connection. Default: 10 seconds, or as
+    /// [configured](MysqlConfig::connect_timeout).
+    #[must_use]
+    pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Keeps in this table which batches were committed; see [`MysqlConfig::ledger`].
+    #[must_use]
+    pub fn with_ledger(mut self, table: impl Into<String>) -> Self {
+        self.ledger = Some(Ledger::new(table.into()));
+        self.has_ledger = AtomicBool::new(false);
+        self
+    }
+
+    /// Whether rows may be sent by `LOAD DATA LOCAL INFILE`, from memory, where the server
+    /// allows it; see [`MysqlConfig::local_infile`].
+    #[must_use]
+    pub fn with_local_infile(self, allowed: bool) -> Self {
+        self.source.set_local_infile(allowed);
+        self
+    }
+
+    fn new(source: Source) -> Self {
+        let source = Arc::new(source);
+        Self {
+            fences: Fences::new(Arc::clone(&source)),
+            source,
+            plans: Plans::default(),
+            way: None,
+            ledger: None,
+            has_ledger: AtomicBool::new(false),
+            connect_timeout: Duration::from_secs(10),
+            is_closed: AtomicBool::new(false),
+        }
+    }
+
+    /// A connection by `until`.
+    async fn acquire(&self, until: Instant) -> Result<Session, WriteError> {
+        if self.is_closed.load(Ordering::Relaxed) {
+            return Err(connect::closed());
+        }
+        match timeout_at(until, self.source.acquire()).await {
+            Ok(acquired) => acquired.map_err(|error| error.at(Stage::Connect)),
+            Err(_too_long) => {
+                let error = WriteError::new(ErrorKind::Connection).at(Stage::Connect);
+                Err(error.with_message("no connection was free or could be opened in time"))
+            }
+        }
+    }
+
+    /// Refuses a ledger that could not tell.
+    async fn check_ledger(&self, session: &mut Session) -> Result<(), WriteError> {
+        let Some(ledger) = &self.ledger else { return Ok(()) };
+        if self.has_ledger.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        ledger.check(session.conn()?).await?;
+        self.has_ledger.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Looks a schema's table up, and remembers it.
+    async fn look_up(&self, schema: &Schema, until: Instant) -> Result<Arc<Table>, WriteError> {
+        let mut session = self.acquire(until).await?;
+        let read = async {
+            let begun = session.begin(Limit::of(Some(LOOK_UP))).await;
+            begun.map_err(|error| translate(&error, Stage::Describe, None))?;
+            self.check_ledger(&mut session).await?;
+            let known = Arc::clone(session.known());
+            let table = Table::read(session.conn()?, &known.server, schema).await?;
+            Ok((table, known))
+        };
+        let read = timeout(LOOK_UP, read).await.unwrap_or_else(|_too_long| {
+            let error = WriteError::new(ErrorKind::Timeout).at(Stage::Describe);
+            Err(error.with_message("the table could not be looked up in time"))
+        });
+        // What was read holds locks until then.
+        let is_lost = matches!(&read, Err(error) if error.kind() == ErrorKind::Timeout);
+        if !is_lost && roll_back(&mut session).await {
+            session.give_back().await;
+        } else {
+            self.fences.end(session);
+        }
+        let (table, known) = read.map_err(|error| self.placed(error, schema))?;
+        Ok(self.plans.learn(schema, table, &known.server))
+    }
+
+    /// The plan for a batch, whose table is looked up if it has not been.
+    async fn plan(&self, batch: &Batch, until: Instant) -> Result<Arc<Plan>, WriteError> {
+        for _ in 0..2 {
+            if let Some(plan) = self.plans.get(batch) {
+                return plan;
+            }
+            self.look_up(batch.schema(), until).await?;
+        }
+        Err(WriteError::new(ErrorKind::Internal).with_message("the table was forgotten"))
+    }
+
+    /// Writes a batch, trying once more where the table turns out to have changed, or where rows
+    /// may not be loaded after all.
+    async fn write_batch(&self, batch: &Batch, attempt: &Attempt) -> Result<Report, WriteError> {
+        let time = Time::of(attempt);
+        let mut looked_again = false;
+        loop {
+            let plan = self.plan(batch, time.within(self.connect_timeout)).await?;
+            let (error, next) = match self.write_once(batch, attempt, time, &plan).await {
+                Ok(affected) => return Ok(Report::all().with_affected(affected)),
+                Err(failed) => failed,
+            };
+            match next {
+                Next::LookAgain { at_leisure } if !looked_again => {
+                    looked_again = true;
+                    let since = self.plans.looked_up(batch.schema());
+                    let is_fresh = since.is_some_and(|since| since.elapsed() < LOOK_AGAIN);
+                    if at_leisure && is_fresh {
+                        return Err(error);
+                    }
+                    let until = time.within(self.connect_timeout);
+                    let table = self.look_up(batch.schema(), until).await?;
+                    if *table == *plan.table {
+                        return Err(error);
+                    }
+                }
+                Next::NoLoad if !plan.no_load.swap(true, Ordering::Relaxed) => {
+                    tracing::warn!(
+                        "the server refuses LOAD DATA LOCAL INFILE or what it needs: batches are \
+                         written otherwise"
+                    );
+                }
+                _ => return Err(error),
+            }
+        }
+    }
+
+    /// Writes a batch by a plan, and says what to do if that fails.
+    async fn write_once(
+        &self,
+        batch: &Batch,
+        attempt: &Attempt,
+        time: Time,
+        plan: &Arc<Plan>,
+    ) -> Result<u64, (WriteError, Next)> {
+        let stop = |error| (self.placed(error, batch.schema()), Next::GiveUp);
+        let (mut plan, mut payload) = (Arc::clone(plan), self.encode(plan, batch)?);
+        let acquired = tokio::select! {
+            biased;
+            why = time.stopped(attempt) => Err(why.at(Stage::Connect)),
+            acquired = self.acquire(time.within(self.connect_timeout)) => acquired,
+        };
+        let session = acquired.map_err(stop)?;
+        if !plan.suits(&session.known().server) {
+            let adapted = self.plans.adapt(batch, &plan, &session.known().server);
+            plan = adapted.map_err(stop)?;
+            payload = self.encode(&plan, batch)?;
+        }
+        let ledger = self.ledger.as_ref();
+        let transaction = Transaction { plan: &plan, batch, attempt, time, ledger };
+        transaction.run(payload, &self.fences, session).await.map_err(|ended| match ended {
+            Ended::Error(error) => stop(error),
+            Ended::Refused(failed) => {
+                let (error, next) = verdict::of_refusal(&failed, batch, &plan.table);
+                (self.placed(error, batch.schema()), next)
+            }
+        })
+    }
+
+    fn encode(&self, plan: &Plan, batch: &Batch) -> Result<Payload, (WriteError, Next)> {
+        let way = Way::choose(self.way, plan, batch);
+        Payload::encode(way, plan, batch).map_err(|error| {
+            let next = verdict::of_encoding(&error);
+            (self.placed(error.at(Stage::Encode), batch.schema()), next)
+        })
+    }
+
+    /// The error with its table; and where the server was lost, connections are doubted.
+    fn placed(&self, error: WriteError, schema: &Schema) -> WriteError {
+        if matches!(error.kind(), ErrorKind::Connection | ErrorKind::ReadOnly) {
+            self.source.suspect();
+        }
+        match error.table() {
+            Some(_) => error,
+            None => error.with_table(schema.table()),
+        }
+    }
+}
+
+#[async_trait]
+impl Driver for MysqlDriver {
+    fn backend(&self) -> &'static str {
+        "mysql"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::none().with_describe().with_settle().with_preview().with_atomic()
+    }
+
+    async fn write(&self, batch: Batch, attempt: &Attempt) -> Result<Report, WriteError> {
+        if batch.is_empty() {
+            return Ok(Report::all());
+        }
+        self.write_batch(&batch, attempt).await
+    }
+
+    async fn describe(&self, schema: &Schema) -> Result<TableInfo, WriteError> {
+        let table = self.look_up(schema, Instant::now() + self.connect_timeout).await?;
+        Ok(table.info())
+    }
+
+    async fn settle(&self, token: &CommitToken) -> Result<Settled, WriteError> {
+        let Some(started) = token.downcast_ref::<Started>() else { return Ok(Settled::Unknown) };
+        let asked = async {
+            let mut aside = self.source.aside(started.whom.host).await?;
+            let settled = settle(&mut aside, started, self.ledger.as_ref()).await?;
+            aside.give_back().await;
+            Ok(settled)
+        };
+        let asked = timeout(self.connect_timeout, asked).await;
+        let settled = asked.unwrap_or_else(|_too_long| Err(late()));
+        settled.map_err(|error: WriteError| error.at(Stage::Settle))
+    }
+
+    async fn preview(&self, batch: &Batch, values: ShowValues) -> Result<Preview, WriteError> {
+        let plan = self.plan(batch, Instant::now() + self.connect_timeout).await?;
+        let way = Way::choose(self.way, &plan, batch);
+        Ok(preview(&plan, way, batch, self.ledger.as_ref(), values))
+    }
+
+    async fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.fences.close().await;
+        self.source.close().await;
+    }
+}
+
+fn late() -> WriteError {
+    let error = WriteError::new(ErrorKind::Connection).at(Stage::Connect);
+    error.with_message("the server did not answer in time")
+}
+
+impl fmt::Debug for MysqlDriver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MysqlDriver").field("way", &self.way).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,356 @@
+//! [`Session`]: a connection, set as the driver needs it, under a name by which it is found again.
+
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use batchflow_core::{ErrorKind, Stage, WriteError};
+use futures_util::FutureExt as _;
+use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Error, Value};
+
+use crate::connect::Home;
+use crate::error::translate;
+use crate::server::{Family, Known};
+
+/// How strict the server is with what it is given.
+///
+/// An explicit 0 in an `AUTO_INCREMENT` column stays 0, as on other databases.
+const MODES: &str = "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,\
+                     ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO";
+
+/// How long a farewell may take.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The name of a session: that of a lock which it holds as long as it lives.
+///
+/// The server releases the lock after it has rolled back what the session left open, which is later
+/// than the session leaves MySQL's process list. Who holds it is told by the server itself, so
+/// nobody else's connection is ever taken for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(u128);
+
+impl Mark {
+    fn new() -> Self {
+        Self(fastrand::u128(..))
+    }
+
+    /// The lock's name.
+    pub(crate) fn lock(self) -> String {
+        format!("batchflow_{:032x}", self.0)
+    }
+}
+
+/// A session's row in the ledger, and how many batches have been noted there.
+///
+/// It is handed on only by a session whose last batch ended for certain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    key: u128,
+    pub(crate) batches: u64,
+}
+
+impl Page {
+    pub(crate) fn new() -> Self {
+        Self { key: fastrand::u128(..), batches: 0 }
+    }
+
+    /// As it stands in the ledger.
+    pub(crate) fn literal(self) -> String {
+        format!("X'{:032x}'", self.key)
+    }
+}
+
+/// A variable of the session, and what it is set to.
+fn variables(known: &Known, limit: Limit) -> Vec<(&'static str, String)> {
+    let is_maria = known.server.family == Family::MariaDb;
+    // MariaDB cuts fractions of a second that MySQL rounds.
+    let rounds = if is_maria { ",TIME_ROUND_FRACTIONAL" } else { "" };
+    let mut all = vec![
+        ("sql_mode", format!("'{MODES}{rounds}'")),
+        ("time_zone", "'+00:00'".to_owned()),
+        ("character_set_client", "utf8mb4".to_owned()),
+        ("character_set_connection", "utf8mb4".to_owned()),
+        ("character_set_results", "utf8mb4".to_owned()),
+    ];
+    all.extend(limit.variables(known));
+    all
+}
+
+/// How long the server gives one statement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Limit(Option<u64>);
+
+impl Limit {
+    /// A little less than what is left, so that the server's answer still arrives.
+    pub(crate) fn of(left: Option<Duration>) -> Self {
+        Self(left.map(|left| {
+            let margin = (left / 10).min(Duration::from_millis(500));
+            // The server knows whole seconds; a shorter attempt is ended from outside.
+            left.saturating_sub(margin).as_secs().clamp(1, 31_536_000)
+        }))
+    }
+
+    /// Whether a session that gives so much need not be told.
+    fn covers(self, wanted: Self) -> bool {
+        match (self.0, wanted.0) {
+            (Some(set), Some(wanted)) => set <= wanted && set.saturating_mul(2) >= wanted,
+            (set, wanted) => set == wanted,
+        }
+    }
+
+    fn variables(self, known: &Known) -> Vec<(&'static str, String)> {
+        let seconds = self.0.map_or_else(|| "DEFAULT".to_owned(), |limit| limit.to_string());
+        let mut all =
+            vec![("innodb_lock_wait_timeout", seconds.clone()), ("lock_wait_timeout", seconds)];
+        if known.server.family == Family::MariaDb {
+            all.push(("max_statement_time", all[0].1.clone()));
+        }
+        all
+    }
+}
+
+fn set(variables: &[(&str, String)]) -> String {
+    let each: Vec<String> =
+        variables.iter().map(|(name, value)| format!("SESSION {name} = {value}")).collect();
+    format!("SET {}", each.join(", "))
+}
+
+/// Where a user's own settings are kept meanwhile.
+fn save(variables: &[(&str, String)]) -> String {
+    let each: Vec<String> =
+        variables.iter().map(|(name, _)| format!("@batchflow_{name} = @@SESSION.{name}")).collect();
+    format!("SET {}", each.join(", "))
+}
+
+fn restore(variables: &[(&str, String)]) -> String {
+    let each: Vec<(&str, String)> =
+        variables.iter().map(|(name, _)| (*name, format!("@batchflow_{name}"))).collect();
+    set(&each)
+}
+
+/// `READ COMMITTED` locks no gaps, so that writers of different rows do not meet.
+fn isolation(known: &Known) -> &'static str {
+    if known.logs_rows { "READ COMMITTED" } else { "REPEATABLE READ" }
+}
+
+/// A connection and what is known of it.
+pub(crate) struct Open {
+    /// Taken when it is given back to a pool.
+    conn: Option<Conn>,
+    pub(crate) mark: Mark,
+    pub(crate) known: Arc<Known>,
+    page: Page,
+    limit: Limit,
+    /// Which of the configured hosts it is a connection to.
+    pub(crate) host: usize,
+}
+
+impl Open {
+    pub(crate) fn new(conn: Conn, known: Arc<Known>, page: Page, host: usize) -> Self {
+        let (mark, limit) = (Mark::new(), Limit::default());
+        Self { conn: Some(conn), mark, known, page, limit, host }
+    }
+
+    pub(crate) fn conn(&mut self) -> Result<&mut Conn, WriteError> {
+        self.conn.as_mut().ok_or_else(|| {
+            WriteError::new(ErrorKind::Internal).with_message("the connection is gone")
+        })
+    }
+
+    /// Sets the session for as long as it lives. Nothing that is not committed is ever applied.
+    pub(crate) async fn set_up(&mut self) -> Result<(), WriteError> {
+        let mut text = set(&variables(&self.known, Limit::default()));
+        let _ = write!(
+            text,
+            ", SESSION autocommit = 0; SET SESSION TRANSACTION ISOLATION LEVEL {}; {}",
+            isolation(&self.known),
+            take(self.mark),
+        );
+        let locked = first_value(self.conn()?, &text).await;
+        is_taken(locked.map_err(|error| translate(&error, Stage::Connect, None)))
+    }
+
+    /// Puts the user's own settings right.
+    async fn restore(&mut self) -> bool {
+        let restored = restore(&variables(&self.known, Limit::default()));
+        let text = format!("{restored}; DO RELEASE_LOCK('{}')", self.mark.lock());
+        let Some(conn) = &mut self.conn else { return false };
+        let asked = tokio::time::timeout(FAREWELL, conn.query_drop(text)).await;
+        matches!(asked, Ok(Ok(())))
+    }
+
+    /// Says farewell to the server, and waits a moment for that to be sent.
+    pub(crate) async fn end(mut self) {
+        if let Some(conn) = self.conn.take() {
+            let _ = tokio::time::timeout(FAREWELL, conn.disconnect()).await;
+        }
+    }
+
+    /// Whether it still answers.
+    pub(crate) async fn answers(&mut self) -> bool {
+        match &mut self.conn {
+            Some(conn) => conn.ping().await.is_ok(),
+            None => false,
+        }
+    }
+}
+
+/// Takes the lock that names the session.
+fn take(mark: Mark) -> String {
+    format!("SELECT GET_LOCK('{}', 0)", mark.lock())
+}
+
+fn is_taken(locked: Result<Option<Value>, WriteError>) -> Result<(), WriteError> {
+    match locked? {
+        Some(Value::Int(1) | Value::UInt(1)) => Ok(()),
+        Some(Value::Bytes(one)) if one == b"1" => Ok(()),
+        _ => {
+            let error = WriteError::new(ErrorKind::Unsupported).at(Stage::Connect);
+            Err(error.with_message("the server refuses GET_LOCK, by which sessions are found"))
+        }
+    }
+}
+
+/// The first value of several statements that are sent at once. All their answers are read.
+pub(crate) async fn first_value(conn: &mut Conn, text: &str) -> Result<Option<Value>, Error> {
+    let mut first = None;
+    let mut answers = conn.query_iter(text).await?;
+    while !answers.is_empty() {
+        let rows: Vec<mysql_async::Row> = answers.collect().await?;
+        for row in rows {
+            first = first.or_else(|| row.as_ref(0).cloned());
+        }
+    }
+    answers.drop_result().await?;
+    Ok(first)
+}
+
+/// Ended at once: nobody waits for the server's farewell, and no task is left behind.
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            // Sends what can be sent without waiting; then the socket is closed.
+            let _ = conn.disconnect().now_or_never();
+        }
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").field("known", &self.known).finish_non_exhaustive()
+    }
+}
+
+/// A connection on loan. Dropped, it is ended; see [`give_back`](Self::give_back).
+#[derive(Debug)]
+pub(crate) struct Session {
+    open: Open,
+    home: Home,
+}
+
+impl Session {
+    pub(crate) fn new(open: Open, home: Home) -> Self {
+        Self { open, home }
+    }
+
+    pub(crate) fn conn(&mut self) -> Result<&mut Conn, WriteError> {
+        self.open.conn()
+    }
+
+    pub(crate) fn known(&self) -> &Arc<Known> {
+        &self.open.known
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        self.open.mark
+    }
+
+    pub(crate) fn host(&self) -> usize {
+        self.open.host
+    }
+
+    /// Where the ledger notes the batch that was begun last.
+    pub(crate) fn page(&self) -> Page {
+        self.open.page
+    }
+
+    /// Begins a transaction whose statements are given so long each.
+    pub(crate) async fn begin(&mut self, limit: Limit) -> Result<(), Error> {
+        self.open.page.batches += 1;
+        let known = &self.open.known;
+        let text = match &self.home {
+            Home::Given { resets, .. } => {
+                let all = variables(known, limit);
+                let kept = if *resets { String::new() } else { save(&all) + "; " };
+                let (set, level) = (set(&all), isolation(known));
+                let lock = take(self.open.mark);
+                format!(
+                    "{kept}{set}; SET TRANSACTION ISOLATION LEVEL {level}; {lock}; \
+                     START TRANSACTION"
+                )
+            }
+            _ if self.open.limit.covers(limit) => return Ok(()),
+            _ => set(&limit.variables(known)),
+        };
+        let is_given = matches!(self.home, Home::Given { .. });
+        if let Some(conn) = &mut self.open.conn {
+            let locked = first_value(conn, &text).await?;
+            if is_given {
+                is_taken(Ok(locked)).map_err(|error| Error::Other(Box::new(error)))?;
+            }
+        }
+        self.open.limit = limit;
+        Ok(())
+    }
+
+    /// Gives the connection back: its transaction is over, and all it was asked has been answered.
+    pub(crate) async fn give_back(self) {
+        let Self { mut open, home } = self;
+        match home {
+            Home::Own { pool, permit } => {
+                pool.take_back(open);
+                drop(permit);
+            }
+            Home::Given { resets, pages } => {
+                pages.take_back(open.page);
+                if resets || open.restore().await {
+                    // Goes back to its pool.
+                    drop(open.conn.take());
+                }
+            }
+            Home::Aside { .. } => open.end().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_is_given_a_little_less_than_the_attempt_has() {
+        let cases = [(30_000, 29), (10_000, 9), (1_999, 1), (200, 1), (0, 1)];
+        for (left, limit) in cases {
+            let left = Duration::from_millis(left);
+            assert_eq!(Limit::of(Some(left)), Limit(Some(limit)), "{left:?}");
+        }
+        assert_eq!(Limit::of(None), Limit(None));
+    }
+
+    #[test]
+    fn a_session_is_told_its_limit_again_only_where_it_is_far_off() {
+        let cases = [
+            (Some(29), Some(29), true),
+            (Some(20), Some(29), true),
+            (Some(14), Some(29), false),
+            (Some(29), Some(28), false),
+            (None, Some(29), false),
+            (Some(29), None, false),
+            (None, None, true),
+        ];
+        for (set, wanted, covers) in cases {
+            assert_eq!(Limit(set).covers(Limit(wanted)), covers, "{set:?} {wanted:?}");
+        }
+    }
+}
