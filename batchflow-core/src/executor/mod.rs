@@ -67,7 +67,7 @@ pub(crate) use order::keep_in_order;
 pub(crate) use policy::Backoff;
 pub(crate) use slots::{Permit, Slots};
 pub(crate) use stack::{StackConfig, standard};
-pub(crate) use timeout::Limit;
+pub(crate) use timeout::{GRACE, Limit};
 
 use crate::batch::Batch;
 use crate::driver::{Attempt, ErrorKind, Report, Verdict, WriteError};

@@ -15,7 +15,7 @@ use super::queue::{End, Entry, From, Look, Phase};
 use super::shared::{Ended, Shared, after, later};
 use super::station::{Rules, Station, Table, limits};
 use crate::driver::{Attempt, Capabilities, Driver, ErrorKind, TableInfo};
-use crate::executor::Executor;
+use crate::executor::{Executor, GRACE};
 use crate::key::RowKey;
 use crate::metrics::{FlushEvent, LaunchEvent, Trigger};
 use crate::outcome::RowError;
@@ -24,8 +24,9 @@ use crate::unwind::catch_async;
 /// Schemas of which nothing is held are forgotten beyond this many.
 const IDLE_STATIONS: usize = 1_024;
 
-/// How long batches may take to end once they have been told to.
-const LANDING: Duration = Duration::from_secs(10);
+/// How long batches may take to end once they have been told to: longer than the executor gives a
+/// cancelled attempt to return and then one question about its commit to be answered.
+const LANDING: Duration = GRACE.saturating_mul(3);
 
 pub(super) struct Pump {
     pub(super) shared: Arc<Shared>,
@@ -363,10 +364,7 @@ impl Pump {
                 let Some(Some(station)) = self.stations.get_mut(landed.slot as usize) else {
                     return;
                 };
-                station.flights.retain(|(flight, ..)| *flight != landed.flight);
-                if let Some(lane) = station.lane_mut() {
-                    lane.land(landed.flight, &landed.hashes);
-                }
+                station.land(landed.flight, &landed.hashes);
                 if landed.table_changed {
                     station.distrust(&self.rules);
                 }

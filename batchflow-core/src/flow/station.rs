@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lane::{BatchLimits, FlightNumber, Held, Lane};
+use super::lane::{BatchLimits, FlightNumber, Held, KeyHash, Lane};
 use super::shared::{after, later};
 use crate::coalesce::Coalescer;
 use crate::driver::{Capabilities, Driver, ErrorClass, ErrorKind, Stage, TableInfo, WriteError};
@@ -130,6 +130,16 @@ impl Station {
         }
     }
 
+    /// A batch has landed. One that was abandoned may land all the same, where it ended just as it
+    /// was aborted: it is forgotten.
+    pub(super) fn land(&mut self, flight: FlightNumber, hashes: &[KeyHash]) {
+        let Some(at) = self.flights.iter().position(|(known, ..)| *known == flight) else { return };
+        self.flights.swap_remove(at);
+        if let Some(lane) = self.lane_mut() {
+            lane.land(flight, hashes);
+        }
+    }
+
     /// Batches and look-ups were aborted, their rows settled: nothing is waited for any more.
     pub(super) fn abandon_tasks(&mut self) {
         self.flights.clear();
@@ -244,5 +254,46 @@ pub(super) fn limits(rows: usize, bytes: usize, capabilities: &Capabilities) -> 
         rows: rows.min(capabilities.max_rows().unwrap_or(usize::MAX)).max(1),
         bytes: bytes.min(capabilities.max_bytes().unwrap_or(usize::MAX)),
         parameters: capabilities.max_parameters().unwrap_or(usize::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::lane::Sent;
+    use crate::schema::ConflictStrategy;
+
+    fn held(schema: &Schema, id: i64) -> Held {
+        let request = schema.row((id,)).unwrap();
+        Held { bytes: request.size_bytes(), request: Some(request), reply: None, submission: 1 }
+    }
+
+    /// Two batches fly; they are abandoned, and one of them had ended already.
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_lands_after_it_was_abandoned_is_forgotten() {
+        let schema = Schema::new("t", ConflictStrategy::Ignore, ["id"]).unwrap();
+        let rules = Rules { merging: true, coalescer: None, describer: None };
+        let mut station = Station::new(schema.clone(), &rules);
+        let now = Instant::now();
+        for id in 0..2 {
+            let row = held(&schema, id);
+            let key = row.request.as_ref().map_or(RowKey::None, |request| station.key_of(request));
+            station.add(row, key, now);
+        }
+        let one_row = BatchLimits { rows: 1, bytes: usize::MAX, parameters: usize::MAX };
+        let flights: Vec<_> = (0..2)
+            .map(|_| {
+                let formed = station.lane_mut().unwrap().form(0, &one_row).unwrap();
+                station.flights.push((formed.flight, now, now));
+                (formed.flight, formed.rows.iter().filter_map(Sent::hash).collect::<Vec<_>>())
+            })
+            .collect();
+        assert!(!station.is_idle());
+        station.abandon_tasks();
+        assert!(station.is_idle());
+        for (flight, hashes) in flights {
+            station.land(flight, &hashes);
+            assert!(station.is_idle());
+        }
     }
 }
