@@ -54,6 +54,8 @@ impl Fences {
             lease.discard();
             return None;
         };
+        // However the task ends: it may be aborted before it has begun.
+        let lease = Guarded::new(lease);
         let (ended, seen) = oneshot::channel();
         let source = Arc::clone(&self.source);
         let task = async move {
@@ -80,10 +82,13 @@ impl fmt::Debug for Fences {
 /// From another connection, where the transaction is known: that hits no stranger, and the server
 /// says when it is over. A request to cancel, which knows neither, is the last resort; poolers have
 /// been seen to break over it.
-async fn end(source: &dyn ConnectionSource, lease: Box<dyn Lease>, begin: &Begin) -> bool {
-    let ended = seen_to_end(source, lease.client(), begin).await;
-    lease.discard();
-    ended
+///
+/// The connection is closed with it.
+async fn end(source: &dyn ConnectionSource, lease: Guarded, begin: &Begin) -> bool {
+    match lease.client() {
+        Ok(client) => seen_to_end(source, client, begin).await,
+        Err(_gone) => false,
+    }
 }
 
 async fn seen_to_end(source: &dyn ConnectionSource, client: &Client, begin: &Begin) -> bool {
@@ -142,4 +147,81 @@ pub(crate) async fn terminate(client: &Client, started: &Started) {
     );
     // That it was refused, the transaction's status tells.
     let _ = client.simple_query(&text).await;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "tests")]
+
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use batchflow_core::{ErrorKind, WriteError};
+
+    use super::*;
+    use crate::unit::{clean_up, column, connect, run};
+
+    #[derive(Debug)]
+    struct Empty;
+
+    #[async_trait]
+    impl ConnectionSource for Empty {
+        async fn acquire(&self) -> Result<Box<dyn Lease>, WriteError> {
+            Err(WriteError::new(ErrorKind::Connection))
+        }
+    }
+
+    #[derive(Debug, Default)]
+    struct Ends {
+        discarded: AtomicUsize,
+        given_back: AtomicUsize,
+    }
+
+    struct Lent(Option<Client>, Arc<Ends>);
+
+    impl Lease for Lent {
+        fn client(&self) -> &Client {
+            self.0.as_ref().unwrap()
+        }
+
+        fn discard(mut self: Box<Self>) {
+            self.0 = None;
+            self.1.discarded.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Drop for Lent {
+        fn drop(&mut self) {
+            if self.0.is_some() {
+                self.1.given_back.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: cargo xtask integration"]
+    async fn promise_9_a_connection_whose_fence_is_aborted_is_never_given_back() {
+        let (client, other) = (connect().await, connect().await);
+        run(&client, "BEGIN; CREATE TABLE t (id int8)").await;
+        let pid = column(&client, "SELECT pg_backend_pid()").await.unwrap().remove(0).unwrap();
+        let ends = Arc::new(Ends::default());
+        let fences = Fences::new(Arc::new(Empty));
+        let lease = Box::new(Lent(Some(client), Arc::clone(&ends)));
+        assert!(fences.end(lease, Arc::new(Begin::new(None))).is_some());
+        // Before the task has been polled.
+        drop(fences);
+        while ends.discarded.load(Ordering::Relaxed) == 0 {
+            assert_eq!(
+                ends.given_back.load(Ordering::Relaxed),
+                0,
+                "in the middle of a transaction"
+            );
+            tokio::task::yield_now().await;
+        }
+        let is_there = format!("SELECT 1 FROM pg_stat_activity WHERE pid = {pid}");
+        while !column(&other, &is_there).await.unwrap().is_empty() {
+            sleep(LOOK).await;
+        }
+        clean_up(other).await;
+    }
 }
