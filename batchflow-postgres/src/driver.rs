@@ -240,7 +240,8 @@ impl PostgresDriver {
                     );
                 }
                 Next::Unnest => {}
-                Next::NoCopy if !plan.no_copy.swap(true, Ordering::Relaxed) => {}
+                // No further COPY is chosen, so that this comes once for each batch.
+                Next::NoCopy => plan.no_copy.store(true, Ordering::Relaxed),
                 Next::Singly if !singly => singly = true,
                 _ => return Err(error),
             }

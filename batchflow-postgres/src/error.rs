@@ -94,6 +94,8 @@ pub(crate) struct Said<'a> {
     pub(crate) constraint: Option<&'a str>,
     /// The function of the server's source that said it.
     pub(crate) routine: Option<&'a str>,
+    /// Whether it points at a place in a statement.
+    pub(crate) has_position: bool,
     /// Whether the connection ended with it.
     pub(crate) fatal: bool,
 }
@@ -114,6 +116,7 @@ impl<'a> Said<'a> {
             column: db.column(),
             constraint: db.constraint(),
             routine: db.routine(),
+            has_position: db.position().is_some(),
             fatal,
         }
     }
@@ -162,7 +165,8 @@ impl<'a> Said<'a> {
     }
 
     /// What may be shown: our own words, or the server's about a statement, in which there are no
-    /// values. Not what a function said.
+    /// values. Not what a function said, be it one that reads a type's values, which points at no
+    /// place in the statement.
     fn shown(&self) -> Option<&'a str> {
         if self.is_row_policy() {
             return Some("a row-level security policy refuses the row");
@@ -173,7 +177,8 @@ impl<'a> Said<'a> {
         let of_statement = self.code.starts_with("42") && self.code != "42501";
         match sqlstate::explain(self.code) {
             Some(own) => Some(own),
-            None => (of_statement && self.context.is_none()).then_some(self.message),
+            None => (of_statement && self.has_position && self.context.is_none())
+                .then_some(self.message),
         }
     }
 
@@ -224,13 +229,16 @@ mod tests {
             said("42601", "exec_stmt_raise"),
             said("XX000", "x"),
             said("53100", "x"),
-            Said { context: Some("canary"), ..said("42703", "x") },
+            Said { context: Some("canary"), has_position: true, ..said("42703", "x") },
+            said("42601", "prssyntaxerror"),
+            said("42P01", "RangeVarGetRelidExtended"),
         ] {
             let error = said.translate(Stage::Write);
             assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
             assert!(error.server_message().is_some_and(|text| text.contains("canary")));
         }
-        let statement = said("42703", "errorMissingColumn").translate(Stage::Write);
+        let statement = Said { has_position: true, ..said("42703", "errorMissingColumn") };
+        let statement = statement.translate(Stage::Write);
         assert!(statement.to_string().contains("canary"), "a statement holds no values");
     }
 

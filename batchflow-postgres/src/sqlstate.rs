@@ -102,6 +102,16 @@ pub(crate) fn may_be_altered(code: &str) -> bool {
     CHANGED.contains(&code)
 }
 
+/// Codes with which the functions that read a type's values refuse one, as if the statement were
+/// at fault: those of `tsvector`, `tsquery` and `jsonpath`, and of `regclass` and its kin. Unlike
+/// the statement's own errors they point at no place in it.
+const READ: &[&str] = &["3F000", "42601", "42602", "42704", "42725", "42883", "42P01"];
+
+/// Whether a statement's error without a position may be one of reading a value.
+pub(crate) fn may_be_of_a_value(code: &str) -> bool {
+    READ.contains(&code)
+}
+
 /// What the driver itself can say about a code, without what the server said.
 pub(crate) fn explain(code: &str) -> Option<&'static str> {
     Some(match code {
@@ -112,7 +122,9 @@ pub(crate) fn explain(code: &str) -> Option<&'static str> {
         "3D000" => "there is no such database",
         "40001" => "the server asks for the transaction to be repeated",
         "40P01" => "the server ended the transaction to end a deadlock",
+        "428C9" => "a column that the server computes or numbers was set",
         "42501" => "this user may not do this",
+        "42P10" => "no unique index fits the key",
         "53100" => "the server's disk is full",
         "53200" => "the server is out of memory",
         "53300" => "the server takes no more connections",

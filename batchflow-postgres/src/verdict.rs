@@ -49,6 +49,12 @@ pub(crate) fn of_refusal(
     if let Failed::Write(_, Some(row)) = failed {
         told = told.with_blame([*row]);
     }
+    let reads_a_value = matches!(failed, Failed::Write(..))
+        && sqlstate::may_be_of_a_value(code)
+        && error.as_db_error().is_some_and(|db| db.position().is_none() && db.where_().is_none());
+    if reads_a_value {
+        told = told.with_kind(ErrorKind::Data);
+    }
     let strategy = batch.schema().strategy();
     let next = match (failed, code) {
         (Failed::Stage(_), "42501") => Next::Unnest,
@@ -66,7 +72,7 @@ pub(crate) fn of_refusal(
             Next::GiveUp
         }
         (Failed::Write(..) | Failed::Open(_) | Failed::Lock(_), code)
-            if sqlstate::may_be_altered(code) =>
+            if sqlstate::may_be_altered(code) && !reads_a_value =>
         {
             Next::LookAgain { at_leisure: false }
         }

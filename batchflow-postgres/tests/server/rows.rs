@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use batchflow_core::{BatchWriter, ConflictStrategy, ErrorKind, Schema, Value, WriteSummary};
-use batchflow_postgres::{Request, Way};
+use batchflow_core::{
+    BatchWriter, ConflictStrategy, Driver, ErrorKind, Schema, Value, WriteSummary,
+};
+use batchflow_postgres::{PostgresConfig, PostgresDriver, Request, Way};
+use futures_util::future::join_all;
 
 use crate::support::{connect, execute, fresh, rows, url};
 use crate::ways::{driver, write};
@@ -142,6 +145,73 @@ async fn promise_4_one_bad_row_of_any_sort_in_any_place_harms_no_other() {
     drop_all(&table).await;
 }
 
+/// Some types' input functions answer as if the statement were at fault, and quote the value.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask integration"]
+async fn promise_4_and_10_a_value_that_only_the_server_can_read_is_its_rows_own_fault() {
+    let table = fresh("read");
+    let create =
+        format!("CREATE TABLE {table} (id int8 PRIMARY KEY, words tsvector, rel regclass)");
+    execute(&url(), &create).await;
+    let client = connect(&url()).await;
+    let faults = [("words", "'canary"), ("rel", "canary_table"), ("rel", "canary..x")];
+    for way in WAYS {
+        for (column, value) in faults {
+            for rows_in_all in [1, 30] {
+                let schema = Schema::new(&table, ConflictStrategy::Update, ["id", "words", "rel"]);
+                let schema = schema.unwrap();
+                let row = |id| {
+                    let row = Request::new(&schema).set("id", id).set("words", "fine");
+                    row.set("rel", "pg_catalog.pg_class")
+                };
+                let mut batch: Vec<Request> = (0..rows_in_all).map(row).collect();
+                batch[0] = row(0).set(column, value);
+                let case = format!("{value} among {rows_in_all} by {way:?}");
+                let summary = write_all(way, batch).await;
+                let counts = (summary.written(), summary.rejected());
+                assert_eq!(counts, (rows_in_all as u64 - 1, 1), "{case}");
+                let [letter] = summary.failures() else { panic!("{case}: no failure is listed") };
+                let error = letter.error().error();
+                assert_eq!(error.kind(), ErrorKind::Data, "{case}: {error}");
+                assert!(!format!("{error} {error:?}").contains("canary"), "{case}: {error}");
+                let sql = format!("DELETE FROM {table} RETURNING 1");
+                assert_eq!(rows(&client, &sql).await.len() as i64, rows_in_all - 1, "{case}");
+            }
+        }
+    }
+    execute(&url(), &format!("DROP TABLE {table}")).await;
+}
+
+/// A right to insert that is granted column by column allows no COPY, which each of the batches
+/// that are sent at once finds out for itself.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask integration"]
+async fn batches_sent_at_once_are_all_written_where_the_user_may_not_copy() {
+    if crate::support::is_pooled() {
+        // A pooler lets in only whom it knows.
+        return;
+    }
+    let (table, role) = (fresh("columns"), fresh("columns_role"));
+    let create = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'x'; CREATE TABLE {table} (id int8, n int8); \
+         GRANT INSERT (id, n) ON {table} TO {role}"
+    );
+    execute(&url(), &create).await;
+    let config = PostgresConfig::from_url(&url()).unwrap().user(&role).password("x").pool_size(8);
+    let driver = PostgresDriver::connect_with(config.way(Way::Copy)).await.unwrap();
+    let schema = Schema::builder(&table).columns(["id", "n"]);
+    let schema = schema.on_conflict(ConflictStrategy::Fail).build().unwrap();
+    driver.describe(&schema).await.unwrap();
+    let batches = (0..8_i64).map(|id| write(&driver, vec![schema.row((id, 1_i64)).unwrap()]));
+    for written in join_all(batches).await {
+        written.unwrap();
+    }
+    let sql = format!("SELECT count(*) FROM {table}");
+    assert_eq!(rows(&connect(&url()).await, &sql).await, ["8"]);
+    driver.close().await;
+    execute(&url(), &format!("DROP TABLE {table}; DROP ROLE {role}")).await;
+}
+
 /// How many attempts a driver makes for one bad row the server refuses: named, it is tried alone
 /// and the rest together.
 #[tokio::test]
@@ -196,9 +266,8 @@ async fn a_row_policy_refuses_rows_and_not_the_user() {
         format!("{before}//{role}@{after}")
     };
     for way in WAYS {
-        let config = batchflow_postgres::PostgresConfig::from_url(&own_url).unwrap();
-        let driver =
-            batchflow_postgres::PostgresDriver::connect_with(config.pool_size(2).way(way)).await;
+        let config = PostgresConfig::from_url(&own_url).unwrap();
+        let driver = PostgresDriver::connect_with(config.pool_size(2).way(way)).await;
         let Ok(driver) = driver else {
             // The server asks this role for a password.
             break;
