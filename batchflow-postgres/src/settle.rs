@@ -37,9 +37,17 @@ enum Status {
 /// Asks on a connection that is not the transaction's own. One that still runs is ended, unless it
 /// is about to commit.
 pub(crate) async fn settle(client: &Client, started: &Started) -> Result<Settled, WriteError> {
-    let same_server = is_same_server(client, started).await?;
+    let server = server(client, started).await?;
     for _ in 0..LOOKS {
-        match judge(status(client, started).await?, same_server) {
+        let found = status(client, started).await?;
+        // Asked twice: it may have ended between the two questions.
+        if (server, found) == (Server::InDoubt, Status::InProgress)
+            && !is_run_by_its_backend(client, started).await?
+            && status(client, started).await? == Status::InProgress
+        {
+            return Ok(Settled::NotApplied);
+        }
+        match judge(found, server) {
             Settled::Running => {
                 terminate(client, started).await;
                 tokio::time::sleep(PAUSE).await;
@@ -50,24 +58,46 @@ pub(crate) async fn settle(client: &Client, started: &Started) -> Result<Settled
     Ok(Settled::Running)
 }
 
-fn judge(status: Status, same_server: bool) -> Settled {
+/// Which server is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Server {
+    /// The one that the transaction ran on.
+    Same,
+    /// The same, but it crashed since, or somebody has emptied its statistics.
+    InDoubt,
+    /// Another one, or the same started anew.
+    Other,
+}
+
+fn judge(status: Status, server: Server) -> Settled {
     match status {
-        Status::Committed if same_server => Settled::Committed,
+        Status::Committed if server == Server::Same => Settled::Committed,
         // The id may have been given again.
         Status::Committed | Status::Forgotten => Settled::Unknown,
-        Status::InProgress if same_server => Settled::Running,
+        Status::InProgress if server != Server::Other => Settled::Running,
         // Its own backend ended with its server.
         Status::InProgress | Status::Aborted | Status::Unused => Settled::NotApplied,
     }
 }
 
+/// Whether the transaction's own backend is still at it. After a crash its id may be another's.
+async fn is_run_by_its_backend(client: &Client, started: &Started) -> Result<bool, WriteError> {
+    let Started { pid, xid, .. } = started;
+    let text = format!(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = {pid} \
+         AND backend_xid = '{xid}'::pg_catalog.xid8::pg_catalog.xid)"
+    );
+    let row = ask(client, &text).await.map_err(|error| translate(&error, Stage::Settle, None))?;
+    Ok(row.first().is_some_and(|value| value.as_deref() == Some("t")))
+}
+
 /// Whether this is the server that the transaction ran on, and it has not crashed since. A crash
-/// empties the statistics, which notes the time.
-async fn is_same_server(client: &Client, started: &Started) -> Result<bool, WriteError> {
-    let Started { server, at, .. } = started;
+/// empties the statistics, which notes the time; so does `pg_stat_reset_shared`.
+async fn server(client: &Client, started: &Started) -> Result<Server, WriteError> {
+    let Started { server: began, at, .. } = started;
     let text = format!(
         "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.encode(pg_catalog.timestamptz_send(\
-         pg_catalog.pg_postmaster_start_time()), 'hex') = '{server}', pg_catalog.timestamptz_send(\
+         pg_catalog.pg_postmaster_start_time()), 'hex') = '{began}', pg_catalog.timestamptz_send(\
          pg_catalog.pg_stat_get_bgwriter_stat_reset_time()) < pg_catalog.decode('{at}', 'hex')"
     );
     let row = ask(client, &text).await.map_err(|error| translate(&error, Stage::Settle, None))?;
@@ -77,7 +107,11 @@ async fn is_same_server(client: &Client, started: &Started) -> Result<bool, Writ
         let error = WriteError::new(ErrorKind::ReadOnly).at(Stage::Settle);
         return Err(error.with_message("a standby cannot tell"));
     }
-    Ok(is(1) && is(2))
+    Ok(match (is(1), is(2)) {
+        (true, true) => Server::Same,
+        (true, false) => Server::InDoubt,
+        (false, _) => Server::Other,
+    })
 }
 
 async fn status(client: &Client, started: &Started) -> Result<Status, WriteError> {
@@ -169,19 +203,38 @@ mod tests {
         clean_up(other).await;
     }
 
+    /// As after `pg_stat_reset_shared` on a server that is well: the statistics are younger than
+    /// the transaction seems to be.
+    #[tokio::test]
+    #[ignore = "needs PostgreSQL: cargo xtask integration"]
+    async fn promise_8_a_commit_that_hangs_is_running_though_the_statistics_were_emptied() {
+        let (client, other) = (connect().await, connect().await);
+        let started = Started { at: "00".repeat(8), ..begin(&client).await };
+        assert_eq!(server(&other, &started).await.unwrap(), Server::InDoubt);
+        assert!(is_run_by_its_backend(&other, &started).await.unwrap());
+        // After a crash another may have the number; its own backend is gone.
+        let reused = Started { pid: started.pid + 1_000_000, ..started };
+        assert!(!is_run_by_its_backend(&other, &reused).await.unwrap());
+        assert_eq!(settle(&other, &reused).await.unwrap(), Settled::NotApplied);
+        run(&client, "ROLLBACK").await;
+        clean_up(client).await;
+        clean_up(other).await;
+    }
+
     #[test]
     fn only_the_same_server_is_believed_that_a_commit_was_ours() {
         use Status::{Aborted, Committed, Forgotten, InProgress, Unused};
         let cases = [
-            (Committed, Settled::Committed, Settled::Unknown),
-            (Aborted, Settled::NotApplied, Settled::NotApplied),
-            (InProgress, Settled::Running, Settled::NotApplied),
-            (Forgotten, Settled::Unknown, Settled::Unknown),
-            (Unused, Settled::NotApplied, Settled::NotApplied),
+            (Committed, Settled::Committed, Settled::Unknown, Settled::Unknown),
+            (Aborted, Settled::NotApplied, Settled::NotApplied, Settled::NotApplied),
+            (InProgress, Settled::Running, Settled::Running, Settled::NotApplied),
+            (Forgotten, Settled::Unknown, Settled::Unknown, Settled::Unknown),
+            (Unused, Settled::NotApplied, Settled::NotApplied, Settled::NotApplied),
         ];
-        for (status, same, other) in cases {
-            assert_eq!(judge(status, true), same, "{status:?}");
-            assert_eq!(judge(status, false), other, "{status:?}");
+        for (status, same, in_doubt, other) in cases {
+            assert_eq!(judge(status, Server::Same), same, "{status:?}");
+            assert_eq!(judge(status, Server::InDoubt), in_doubt, "{status:?}");
+            assert_eq!(judge(status, Server::Other), other, "{status:?}");
         }
     }
 }
