@@ -10,18 +10,15 @@ use futures_util::future::join;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_postgres::Client;
 
 use crate::connect::{ConnectionSource, Guarded, Lease};
 use crate::settle::settle;
 use crate::transaction::{Begin, Started};
 
-/// How long the answer to a beginning is waited for.
+/// How long what runs may take to end by itself, where it is not known whom to end.
 const PATIENCE: Duration = Duration::from_millis(500);
-
-/// How often it is looked for.
-const LOOK: Duration = Duration::from_millis(5);
 
 /// How long it may take to end a transaction by each of the two means.
 const END: Duration = Duration::from_secs(5);
@@ -68,8 +65,9 @@ impl Fences {
 
     /// Waits until all has ended, which is not long.
     pub(crate) async fn close(&self) {
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        tasks.join_all().await;
+        let mut tasks =
+            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        while tasks.join_next().await.is_some() {}
     }
 }
 
@@ -94,21 +92,13 @@ async fn end(source: &dyn ConnectionSource, lease: Guarded, begin: &Begin) -> bo
 async fn seen_to_end(source: &dyn ConnectionSource, client: &Client, begin: &Begin) -> bool {
     // It waits behind what is running, so its answer says that that has ended.
     let mut rolled_back = pin!(client.batch_execute("ROLLBACK"));
-    // What has just been sent may be answered yet, and says whom to end.
-    let known = timeout(PATIENCE, async {
-        while begin.started().is_none() {
-            sleep(LOOK).await;
-        }
-    });
-    let answer = tokio::select! {
-        biased;
-        answer = &mut rolled_back => Some(answer.is_ok()),
-        _ = known => None,
-    };
-    if answer == Some(true) {
+    let started = begin.started();
+    let patience = if started.is_some() { Duration::ZERO } else { PATIENCE };
+    let answer = timeout(patience, &mut rolled_back).await.ok();
+    if let Some(Ok(())) = answer {
         return true;
     }
-    if let Some(started) = begin.started()
+    if let Some(started) = started
         && timeout(END, from_aside(source, started)).await == Ok(true)
     {
         return true;
@@ -220,7 +210,7 @@ mod tests {
         }
         let is_there = format!("SELECT 1 FROM pg_stat_activity WHERE pid = {pid}");
         while !column(&other, &is_there).await.unwrap().is_empty() {
-            sleep(LOOK).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         clean_up(other).await;
     }
