@@ -59,6 +59,8 @@ pub(crate) struct Index {
     pub(crate) columns: Vec<String>,
     /// For each, whether it compares bytes or values as the type itself does.
     plain: Vec<bool>,
+    /// Whether two NULLs are one value to it.
+    pub(crate) nulls_are_one: bool,
     valid: bool,
     immediate: bool,
     partial: bool,
@@ -99,7 +101,8 @@ SELECT c.relkind::text, \
     AND (t.tgrelid = c.oid OR c.relkind = 'p' AND t.tgrelid IN \
       (SELECT p.relid FROM pg_catalog.pg_partition_tree(c.oid) p))), \
   EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.ev_type = '3'), \
-  pg_catalog.pg_relation_is_updatable(c.oid, true) & 8 = 8, \
+  CASE WHEN c.relkind = 'v' \
+    THEN pg_catalog.pg_relation_is_updatable(c.oid, true) & 8 = 8 ELSE true END, \
   pg_catalog.has_database_privilege(pg_catalog.current_database(), 'TEMP'), \
   pg_catalog.current_setting('server_version_num')::int4, \
   pg_catalog.lower('ABCDEFGHIJKLMNOPQRSTUVWXYZ' COLLATE \"default\") \
@@ -152,7 +155,8 @@ SELECT ic.relname::text, i.indisvalid AND i.indisready AND i.indislive, i.indimm
       AND (o.opcdefault OR o.opcname LIKE '%\\_pattern\\_ops') \
     FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) k \
     JOIN pg_catalog.pg_opclass o ON o.oid = i.indclass[k] \
-    LEFT JOIN pg_catalog.pg_collation co ON co.oid = i.indcollation[k] ORDER BY k) \
+    LEFT JOIN pg_catalog.pg_collation co ON co.oid = i.indcollation[k] ORDER BY k), \
+  coalesce((pg_catalog.to_jsonb(i) ->> 'indnullsnotdistinct')::pg_catalog.bool, false) \
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid \
 WHERE i.indrelid = pg_catalog.to_regclass($1) AND i.indisunique \
 ORDER BY i.indisprimary DESC, ic.relname";
@@ -199,6 +203,7 @@ impl Index {
             partial: row.try_get(3)?,
             columns: row.try_get(4)?,
             plain: row.try_get(5)?,
+            nulls_are_one: row.try_get(6)?,
         })
     }
 }

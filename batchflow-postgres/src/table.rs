@@ -257,7 +257,9 @@ impl Reader<'_> {
             });
         }
         for (&at, name) in key.iter().zip(&names) {
-            if usable().any(|index| !index.compares_plainly(name)) {
+            let takes_null_for_one =
+                !columns[at].not_null && usable().any(|index| index.nulls_are_one);
+            if takes_null_for_one || usable().any(|index| !index.compares_plainly(name)) {
                 columns[at].comparison = Comparison::Opaque;
             } else {
                 // The index's collation, not the column's, tells rows apart.
