@@ -11,10 +11,11 @@ use batchflow_core::{
     ShowValues, Stage, TableInfo, WriteError,
 };
 use bytes::BytesMut;
+use futures_util::future::join;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::SimpleQueryMessage;
 
-use crate::config::PostgresConfig;
+use crate::config::{LONGEST_CONNECT, PostgresConfig};
 use crate::connect::{self, ConnectionSource, Guarded};
 use crate::error::translate;
 use crate::fence::Fences;
@@ -22,7 +23,7 @@ use crate::plan::{Plan, Plans};
 use crate::preview::preview;
 use crate::settle::settle;
 use crate::table::Table;
-use crate::transaction::{Ended, Started, Time, Transaction};
+use crate::transaction::{self, Ended, Started, Time, Transaction};
 use crate::verdict::{self, Next};
 use crate::way::{Payload, Way};
 
@@ -116,10 +117,10 @@ impl PostgresDriver {
     }
 
     /// How long it may take to get a connection. Default: 10 seconds, or as
-    /// [configured](PostgresConfig::connect_timeout).
+    /// [configured](PostgresConfig::connect_timeout). A millisecond at least, a day at most.
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.connect_timeout = timeout.clamp(Duration::from_millis(1), LONGEST_CONNECT);
         self
     }
 
@@ -172,24 +173,28 @@ impl PostgresDriver {
     }
 
     /// Looks a schema's table up, and remembers it.
-    async fn look_up(&self, schema: &Schema, until: Instant) -> Result<Arc<Table>, WriteError> {
-        let connection = self.acquire(until).await?;
+    async fn look_up(&self, schema: &Schema, time: Time) -> Result<Arc<Table>, WriteError> {
+        let connection = self.acquire(time.within(self.connect_timeout)).await?;
+        let over = time.within(LOOK_UP);
         let read = async {
             self.check_version(&connection).await?;
-            Table::read(connection.client()?, schema).await
+            let client = connection.client()?;
+            // The server gives up with us: what it does for nobody would go on.
+            let begin = transaction::begin_to_read(over);
+            let (begun, table) =
+                join(client.batch_execute(&begin), Table::read(client, schema)).await;
+            begun.map_err(|error| translate(&error, Stage::Describe, None))?;
+            Ok((client.batch_execute("ROLLBACK").await.is_ok(), table))
         };
-        match timeout(LOOK_UP, read).await {
-            Ok(Ok(table)) => {
-                connection.give_back();
-                Ok(self.plans.learn(schema, table))
-            }
-            Ok(Err(error)) => {
-                // What the server answered, it has answered whole.
-                if error.kind() == ErrorKind::Schema {
+        match timeout_at(over, read).await {
+            Ok(Ok((ended, table))) => {
+                if ended {
                     connection.give_back();
                 }
-                Err(place(error, schema))
+                let table = table.map_err(|error| place(error, schema))?;
+                Ok(self.plans.learn(schema, table))
             }
+            Ok(Err(error)) => Err(place(error, schema)),
             Err(_too_long) => {
                 let error = WriteError::new(ErrorKind::Timeout).at(Stage::Describe);
                 Err(place(error.with_message("the table could not be looked up in time"), schema))
@@ -198,14 +203,12 @@ impl PostgresDriver {
     }
 
     /// The plan for a batch, whose table is looked up if it has not been.
-    async fn plan(&self, batch: &Batch, until: Instant) -> Result<Arc<Plan>, WriteError> {
-        for _ in 0..2 {
-            if let Some(plan) = self.plans.get(batch) {
-                return plan;
-            }
-            self.look_up(batch.schema(), until).await?;
+    async fn plan(&self, batch: &Batch, time: Time) -> Result<Arc<Plan>, WriteError> {
+        if let Some(plan) = self.plans.get(batch) {
+            return plan;
         }
-        Err(WriteError::new(ErrorKind::Internal).with_message("the table was forgotten"))
+        let table = self.look_up(batch.schema(), time).await?;
+        self.plans.get(batch).unwrap_or_else(|| self.plans.plan_once(batch, &table))
     }
 
     /// Writes a batch, trying once more where the table turns out to have changed, where the user
@@ -214,7 +217,11 @@ impl PostgresDriver {
         let time = Time::of(attempt);
         let (mut looked_again, mut singly) = (false, false);
         loop {
-            let plan = self.plan(batch, time.within(self.connect_timeout)).await?;
+            let plan = tokio::select! {
+                biased;
+                why = time.stopped(attempt) => return Err(why.at(Stage::Describe)),
+                plan = self.plan(batch, time) => plan?,
+            };
             let (error, next) = match self.write_once(batch, attempt, time, &plan, singly).await {
                 Ok(affected) => return Ok(Report::all().with_affected(affected)),
                 Err(failed) => failed,
@@ -227,8 +234,11 @@ impl PostgresDriver {
                     if at_leisure && is_fresh {
                         return Err(error);
                     }
-                    let until = time.within(self.connect_timeout);
-                    let table = self.look_up(batch.schema(), until).await?;
+                    let table = tokio::select! {
+                        biased;
+                        why = time.stopped(attempt) => return Err(why.at(Stage::Describe)),
+                        table = self.look_up(batch.schema(), time) => table?,
+                    };
                     if *table == *plan.table {
                         return Err(error);
                     }
@@ -287,6 +297,9 @@ impl PostgresDriver {
         written.map_err(|ended| match ended {
             Ended::Error(error) => stop(place(error, batch.schema())),
             Ended::Refused(failed) => {
+                if transaction::is_read_only(&failed) {
+                    self.source.forget_idle();
+                }
                 let (error, next) = verdict::of_refusal(&failed, way, batch, &plan.table);
                 (place(error, batch.schema()), next)
             }
@@ -329,7 +342,7 @@ impl Driver for PostgresDriver {
     }
 
     async fn describe(&self, schema: &Schema) -> Result<TableInfo, WriteError> {
-        let table = self.look_up(schema, Instant::now() + self.connect_timeout).await?;
+        let table = self.look_up(schema, Time::unlimited()).await?;
         Ok(table.info())
     }
 
@@ -348,7 +361,7 @@ impl Driver for PostgresDriver {
     }
 
     async fn preview(&self, batch: &Batch, values: ShowValues) -> Result<Preview, WriteError> {
-        let plan = self.plan(batch, Instant::now() + self.connect_timeout).await?;
+        let plan = self.plan(batch, Time::unlimited()).await?;
         Ok(preview(&plan, self.choose(&plan, batch), batch, values))
     }
 

@@ -146,6 +146,16 @@ impl Plans {
         Some(Ok(plan))
     }
 
+    /// A plan for a batch whose table has just been looked up, and is forgotten already: more
+    /// schemas are in use than are remembered.
+    pub(crate) fn plan_once(
+        &self,
+        batch: &Batch,
+        table: &Arc<Table>,
+    ) -> Result<Arc<Plan>, WriteError> {
+        Plan::new(batch, table, &self.stage).map(Arc::new)
+    }
+
     /// When a schema's table was looked up last, and what was found.
     pub(crate) fn looked_up(&self, schema: &Schema) -> Option<(Arc<Table>, Instant)> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use batchflow_core::{Attempt, Batch, CommitToken, ErrorKind, Stage, WriteError};
 use tokio::time::{Instant, timeout};
-use tokio_postgres::error::Severity;
+use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::{Client, Error, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::connect::Lease;
@@ -33,6 +33,11 @@ pub(crate) struct Time {
 impl Time {
     pub(crate) fn of(attempt: &Attempt) -> Self {
         Self { began: Instant::now(), deadline: attempt.deadline() }
+    }
+
+    /// No deadline.
+    pub(crate) fn unlimited() -> Self {
+        Self { began: Instant::now(), deadline: None }
     }
 
     /// The earlier of the deadline and so long from now.
@@ -117,9 +122,7 @@ impl Begin {
              pg_catalog.set_config('{MARK}', 'on', true)"
         );
         if let Some(deadline) = deadline {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let margin = (left / 10).min(Duration::from_millis(500));
-            let limit = left.saturating_sub(margin).as_millis().clamp(1, 2_147_483_647);
+            let limit = statement_timeout(deadline);
             // Writing to a string cannot fail.
             let _ = write!(text, ", pg_catalog.set_config('statement_timeout', '{limit}', true)");
         }
@@ -143,6 +146,24 @@ impl Begin {
         });
         self.started.set(row.ok_or(Failed::Unreadable)?).map_err(|_| Failed::Unreadable)
     }
+}
+
+/// What a statement is given on the server, in milliseconds: a little less than is left.
+fn statement_timeout(deadline: Instant) -> u128 {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let margin = (left / 10).min(Duration::from_millis(500));
+    left.saturating_sub(margin).as_millis().clamp(1, 2_147_483_647)
+}
+
+/// The beginning of a transaction that only looks; each of its statements ends by `deadline`.
+pub(crate) fn begin_to_read(deadline: Instant) -> String {
+    let limit = statement_timeout(deadline);
+    format!("BEGIN READ ONLY; SET LOCAL statement_timeout = {limit}")
+}
+
+/// Whether the server takes no writes: it is a standby, or was told to.
+pub(crate) fn is_read_only(failed: &Failed) -> bool {
+    failed.error().and_then(Error::code) == Some(&SqlState::READ_ONLY_SQL_TRANSACTION)
 }
 
 /// Why an attempt has written nothing, or nobody knows.
@@ -279,6 +300,8 @@ impl Open<'_> {
         let ended = match &failed {
             // The server rolls back when the connection ends.
             Failed::Open(_) => false,
+            // Another may take writes by now: it is asked which when a connection is opened.
+            failed if is_read_only(failed) => false,
             _ => match self.client() {
                 Ok(client) => {
                     let rolled_back = timeout(ROLLBACK, client.batch_execute("ROLLBACK")).await;

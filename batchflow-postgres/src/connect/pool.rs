@@ -76,6 +76,10 @@ impl ConnectionSource for OwnPool {
         asked.map_err(|error| translate(&error, Stage::Connect, None))
     }
 
+    fn forget_idle(&self) {
+        self.pool.retain(|_, _| false);
+    }
+
     async fn close(&self) {
         self.pool.close();
         self.aside.close();

@@ -68,6 +68,10 @@ pub trait ConnectionSource: fmt::Debug + Send + Sync + 'static {
         asked.map_err(|error| translate(&error, Stage::Connect, None))
     }
 
+    /// The server that a connection led to takes no writes any more: the next connection should be
+    /// a new one, which may lead to another server. Left out: nothing.
+    fn forget_idle(&self) {}
+
     /// Closes what the source itself opened. Called once, after the last batch. Left out: nothing.
     async fn close(&self) {}
 }

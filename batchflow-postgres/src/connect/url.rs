@@ -1,11 +1,9 @@
 //! Reads a URL or a list of settings, with what [`tokio_postgres::Config`] does not know.
 
-use std::time::Duration;
-
 use batchflow_core::ConfigError;
 use tokio_postgres::config::{Config, LoadBalanceHosts};
 
-use crate::config::{Address, PostgresConfig, RootCert, SslMode};
+use crate::config::{Address, LONGEST_CONNECT, PostgresConfig, RootCert, SslMode};
 
 /// Settings of libpq's that this client has no use for. An unknown one may be a piece of a
 /// password that was not quoted, so only these are named.
@@ -98,7 +96,7 @@ pub(crate) fn read(text: &str) -> Result<PostgresConfig, ConfigError> {
     }
     if let Some(each) = parsed.get_connect_timeout() {
         let hosts = u32::try_from(config.hosts.len()).unwrap_or(u32::MAX).max(1);
-        config.connect_timeout = each.saturating_mul(hosts).min(Duration::from_secs(86_400));
+        config.connect_timeout = each.saturating_mul(hosts).min(LONGEST_CONNECT);
     }
     Ok(config)
 }
@@ -272,6 +270,8 @@ fn without_hosts(parsed: &Config) -> Config {
 #[cfg(test)]
 mod tests {
     use tokio_postgres::config::{Host, TargetSessionAttrs};
+
+    use std::time::Duration;
 
     use super::*;
 

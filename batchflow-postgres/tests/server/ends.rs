@@ -10,7 +10,7 @@ use batchflow_postgres::client::Client;
 use batchflow_postgres::{PostgresConfig, PostgresDriver, Schema, Way};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{connect, execute, fresh, is_pooled, rows, url};
+use crate::support::{connect, direct_url, execute, fresh, is_pooled, rows, url};
 
 const WAYS: [Way; 3] = [Way::Unnest, Way::Copy, Way::Stage];
 
@@ -210,4 +210,100 @@ async fn promise_8_a_commit_is_settled_by_its_token() {
     assert_eq!(place.driver.settle(refused).await.unwrap(), Settled::NotApplied);
     assert_eq!(place.ids().await, ["1"]);
     place.driver.close().await;
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask integration"]
+async fn no_connection_to_a_server_that_takes_no_writes_is_used_again() {
+    if is_pooled() {
+        // A pooler lets in only whom it knows.
+        return;
+    }
+    let (table, role) = (fresh("read_only"), fresh("read_only_role"));
+    let create = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'x'; CREATE TABLE {table} (id int PRIMARY KEY); \
+         GRANT ALL ON {table} TO {role}; ALTER ROLE {role} SET default_transaction_read_only = on"
+    );
+    execute(&url(), &create).await;
+    let config = PostgresConfig::from_url(&url()).unwrap().user(&role).password("x").pool_size(2);
+    let driver = PostgresDriver::connect_with(config).await.unwrap();
+    let schema = Schema::new(&table, ConflictStrategy::Ignore, ["id"]).unwrap();
+    let batch = |id: i32| Batch::from_requests(vec![schema.row((id,)).unwrap()]).unwrap();
+    // Both connections are open, and each of them is read-only for its life.
+    let (one, two) = tokio::join!(driver.describe(&schema), driver.describe(&schema));
+    (one.unwrap(), two.unwrap());
+    let error = driver.write(batch(1), &Attempt::new()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ReadOnly);
+    execute(&url(), &format!("ALTER ROLE {role} RESET default_transaction_read_only")).await;
+    let attempts = [Attempt::new(), Attempt::new()];
+    let (one, two) =
+        tokio::join!(driver.write(batch(1), &attempts[0]), driver.write(batch(2), &attempts[1]));
+    (one.unwrap(), two.unwrap());
+    driver.close().await;
+    execute(&url(), &format!("DROP TABLE {table}; DROP ROLE {role}")).await;
+}
+
+/// A migration holds the table: the look-up that a write begins with ends with its attempt, and
+/// leaves nothing behind on the server.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask integration"]
+async fn promise_9_a_locked_table_holds_no_write_beyond_its_deadline() {
+    let table = fresh("locked");
+    execute(
+        &url(),
+        &format!(
+            "CREATE TABLE {table} (id int PRIMARY KEY) PARTITION BY RANGE (id); \
+             CREATE TABLE {table}_1 PARTITION OF {table} FOR VALUES FROM (0) TO (100)"
+        ),
+    )
+    .await;
+    let config = PostgresConfig::from_url(&url()).unwrap().pool_size(2).application_name(&table);
+    let driver = PostgresDriver::connect_with(config).await.unwrap();
+    let schema = Schema::new(&table, ConflictStrategy::Ignore, ["id"]).unwrap();
+    let batch = Batch::from_requests(vec![schema.row((1,)).unwrap()]).unwrap();
+    let migration = connect(&direct_url()).await;
+    let lock = format!("BEGIN; LOCK TABLE {table}, {table}_1 IN ACCESS EXCLUSIVE MODE");
+    migration.batch_execute(&lock).await.unwrap();
+    for _ in 0..3 {
+        let attempt = Attempt::new().with_deadline(Instant::now() + Duration::from_millis(300));
+        let write = driver.write(batch.clone(), &attempt);
+        let error = timeout(Duration::from_secs(5), write).await.unwrap().unwrap_err();
+        assert!(error.kind().is_transient() && !error.is_still_running(), "{error}");
+    }
+    let ours = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{table}' \
+         AND wait_event_type = 'Lock'"
+    );
+    let other = connect(&direct_url()).await;
+    timeout(Duration::from_secs(10), async {
+        while rows(&other, &ours).await != ["0"] {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("nothing waits for the lock any more");
+    migration.batch_execute("ROLLBACK").await.unwrap();
+    driver.write(batch, &Attempt::new()).await.unwrap();
+    driver.close().await;
+    execute(&url(), &format!("DROP TABLE {table}")).await;
+}
+
+/// No span and no number that a caller can give is too large.
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask integration"]
+async fn the_longest_time_to_connect_is_no_trouble() {
+    let table = fresh("patient");
+    execute(&url(), &format!("CREATE TABLE {table} (id int PRIMARY KEY)")).await;
+    let config = PostgresConfig::from_url(&url()).unwrap().connect_timeout(Duration::MAX);
+    let driver = PostgresDriver::connect_with(config).await.unwrap();
+    let driver = driver.with_connect_timeout(Duration::MAX);
+    let schema = Schema::new(&table, ConflictStrategy::Ignore, ["id"]).unwrap();
+    driver.describe(&schema).await.unwrap();
+    for connections in [0, 65_536, usize::MAX] {
+        let config = PostgresConfig::from_url(&url()).unwrap().pool_size(connections);
+        let error = PostgresDriver::connect_with(config).await.unwrap_err();
+        assert!(error.to_string().contains("pool_size"), "{error}");
+    }
+    driver.close().await;
+    execute(&url(), &format!("DROP TABLE {table}")).await;
 }
