@@ -271,5 +271,5 @@ async fn what_this_user_may_not_do_is_known() {
 }
 
 async fn column_text(client: &Client, sql: &str) -> String {
-    crate::unit::column(client, sql).await.unwrap().remove(0).unwrap()
+    column(client, sql).await.unwrap().remove(0).unwrap()
 }

@@ -231,14 +231,14 @@ async fn no_connection_to_a_server_that_takes_no_writes_is_used_again() {
     let batch = |id: i32| Batch::from_requests(vec![schema.row((id,)).unwrap()]).unwrap();
     // Both connections are open, and each of them is read-only for its life.
     let (one, two) = tokio::join!(driver.describe(&schema), driver.describe(&schema));
-    (one.unwrap(), two.unwrap());
+    one.and(two).unwrap();
     let error = driver.write(batch(1), &Attempt::new()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ReadOnly);
     execute(&url(), &format!("ALTER ROLE {role} RESET default_transaction_read_only")).await;
     let attempts = [Attempt::new(), Attempt::new()];
     let (one, two) =
         tokio::join!(driver.write(batch(1), &attempts[0]), driver.write(batch(2), &attempts[1]));
-    (one.unwrap(), two.unwrap());
+    one.and(two).unwrap();
     driver.close().await;
     execute(&url(), &format!("DROP TABLE {table}; DROP ROLE {role}")).await;
 }
