@@ -270,14 +270,14 @@ impl Session {
         self.open.host
     }
 
-    /// Where the ledger notes the batch that was begun last.
-    pub(crate) fn page(&self) -> Page {
+    /// Where the ledger notes a batch that is about to be committed.
+    pub(crate) fn turn_page(&mut self) -> Page {
+        self.open.page.batches += 1;
         self.open.page
     }
 
     /// Begins a transaction whose statements are given so long each.
     pub(crate) async fn begin(&mut self, limit: Limit) -> Result<(), Error> {
-        self.open.page.batches += 1;
         let known = &self.open.known;
         let text = match &self.home {
             Home::Given { resets, .. } => {
@@ -286,7 +286,7 @@ impl Session {
                 let (set, level) = (set(&all), isolation(known));
                 let lock = take(self.open.mark);
                 format!(
-                    "{kept}{set}; SET TRANSACTION ISOLATION LEVEL {level}; {lock}; \
+                    "{kept}{set}; {lock}; SET TRANSACTION ISOLATION LEVEL {level}; \
                      START TRANSACTION"
                 )
             }

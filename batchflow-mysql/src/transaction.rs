@@ -142,7 +142,7 @@ impl Transaction<'_> {
 
     async fn commit(&self, mut open: Open<'_>) -> Result<(), WriteError> {
         let session = open.session()?;
-        let page = session.page();
+        let page = session.turn_page();
         // Before it can become durable.
         self.attempt.record(CommitToken::new(Started { whom: Whom::of(session), page }));
         open.committing = true;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use batchflow_core::{ConfigError, ErrorKind, Stage, WriteError};
-use mysql_async::{Conn, Error, Opts, OptsBuilder};
+use mysql_async::{Conn, DriverError, Error, Opts, OptsBuilder};
 use tokio::time::timeout;
 
 use super::tls::{Tls, explain, presented_name};
@@ -67,10 +67,11 @@ impl Opener {
         let connected = self.hosts[at].connect(self.mode).await;
         let mut conn = connected.map_err(|error| {
             let told = translate(&error, Stage::Connect, None);
-            match explain(&error) {
+            match (explain(&error), unknown_plugin(&error)) {
                 // No attempt will fare better with these settings.
-                Some(why) => told.with_kind(ErrorKind::Unsupported).with_message(why),
-                None => told,
+                (Some(why), _) => told.with_kind(ErrorKind::Unsupported).with_message(why),
+                (None, Some(why)) => told.with_kind(ErrorKind::Permission).with_message(why),
+                (None, None) => told,
             }
         })?;
         let known = Arc::new(Known::read(&mut conn, self.loads.load(Ordering::Relaxed)).await?);
@@ -127,6 +128,18 @@ impl Host {
         *self.renamed.lock().unwrap_or_else(PoisonError::into_inner) = Some(opts);
         Ok(conn)
     }
+}
+
+/// How a user is to log in that the client does not know. To one who does not exist MySQL says
+/// this too, so that nobody learns who does.
+fn unknown_plugin(error: &Error) -> Option<String> {
+    let how = match error {
+        Error::Driver(DriverError::UnknownAuthPlugin { name }) => name,
+        Error::Driver(DriverError::CleartextPluginDisabled) => "mysql_clear_password",
+        Error::Driver(DriverError::MysqlOldPasswordDisabled) => "mysql_old_password",
+        _ => return None,
+    };
+    Some(format!("the user is unknown, or logs in by `{how}`, which is not supported"))
 }
 
 fn silent() -> WriteError {

@@ -10,4 +10,6 @@
 mod support;
 
 mod connect;
+mod ends;
+mod ledger;
 mod shared;
