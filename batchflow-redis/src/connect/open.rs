@@ -1,0 +1,224 @@
+//! [`Opener`]: opens connections.
+
+use std::fmt;
+use std::time::Duration;
+
+use batchflow_core::{ConfigError, ErrorKind, Stage, WriteError};
+use fred::clients::{Client, Pool};
+use fred::interfaces::ClientLike;
+use fred::types::RespVersion;
+use fred::types::config::{
+    Config, ConnectionConfig, PerformanceConfig, Server, ServerConfig, TcpConfig,
+};
+use tokio::time::timeout;
+
+use super::Words;
+use super::connection::{Connection, Identity, Task};
+use crate::error;
+
+/// The commands that the client gathers before it writes.
+const FEED: u64 = 1_000;
+
+/// How often it is looked whether the client is connected, should its word be missed.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// One server, where there are several.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Node {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// Opens connections to one server, or to the nodes of a cluster, all with the same credentials.
+#[derive(Clone)]
+pub(crate) struct Opener {
+    config: Config,
+    connection: ConnectionConfig,
+}
+
+impl Opener {
+    /// Reads a URL; the error shows nothing of it.
+    pub(crate) fn from_url(url: &str) -> Result<Self, ConfigError> {
+        let refuse = |why: &str| Err(ConfigError::new("url", why));
+        let scheme = url.split("://").next().unwrap_or_default();
+        let encrypted = scheme.starts_with("rediss") || scheme.starts_with("valkeys");
+        match scheme.trim_end_matches("-cluster").trim_end_matches("-sentinel") {
+            "redis" | "rediss" | "valkey" | "valkeys" => {}
+            _ => {
+                return refuse(
+                    "it begins with redis://, rediss://, redis-sentinel:// or rediss-sentinel://",
+                );
+            }
+        }
+        if encrypted && cfg!(not(feature = "tls")) {
+            return refuse("it demands encryption, which needs the feature `tls`");
+        }
+        if scheme.ends_with("-cluster") {
+            return refuse("clusters are not supported");
+        }
+        match Config::from_url(url) {
+            Ok(config) => Ok(Self::new(config, ConnectionConfig::default())),
+            Err(_) => refuse("it cannot be read: redis://user:password@host:port/database"),
+        }
+    }
+
+    /// As a client was configured.
+    pub(crate) fn from_client(client: &Client) -> Self {
+        Self::new(client.client_config(), client.connection_config().clone())
+    }
+
+    /// As the clients of a pool were configured, and how many they are.
+    pub(crate) fn from_pool(pool: &Pool) -> (Self, usize) {
+        (Self::from_client(pool.next()), pool.size())
+    }
+
+    fn new(mut config: Config, mut connection: ConnectionConfig) -> Self {
+        config.fail_fast = true;
+        connection.max_command_attempts = 1;
+        connection.max_redirections = 1;
+        connection.reconnect_on_auth_error = false;
+        connection.disable_cluster_health_check = true;
+        connection.max_command_buffer_len = 0;
+        connection.tcp = TcpConfig { nodelay: Some(true), ..connection.tcp };
+        Self { config, connection }
+    }
+
+    /// How long opening a connection may take.
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
+        self.connection.connection_timeout = timeout;
+        self.connection.internal_command_timeout = timeout;
+    }
+
+    pub(crate) fn set_user(&mut self, user: String) {
+        self.config.username = Some(user);
+    }
+
+    pub(crate) fn set_password(&mut self, password: String) {
+        self.config.password = Some(password);
+    }
+
+    pub(crate) fn set_database(&mut self, database: u8) {
+        self.config.database = Some(database);
+    }
+
+    pub(crate) fn set_resp3(&mut self, resp3: bool) {
+        self.config.version = if resp3 { RespVersion::RESP3 } else { RespVersion::RESP2 };
+    }
+
+    /// Opens a connection, to a node of the cluster if one is given.
+    pub(crate) async fn open(&self, node: Option<&Node>) -> Result<Connection, WriteError> {
+        let limit = self.connection.connection_timeout.saturating_mul(2);
+        match timeout(limit, self.open_now(node)).await {
+            Ok(opened) => opened,
+            Err(_too_long) => Err(refused("the server did not answer in time")),
+        }
+    }
+
+    async fn open_now(&self, node: Option<&Node>) -> Result<Connection, WriteError> {
+        let mut config = self.config.clone();
+        if let Some(node) = node {
+            let server = Server::new(node.host.as_str(), node.port);
+            config.server = ServerConfig::Centralized { server };
+        }
+        let speed = PerformanceConfig { max_feed_count: FEED, ..PerformanceConfig::default() };
+        let client = Client::new(config, Some(speed), Some(self.connection.clone()), None);
+        let mut task = Task(client.connect());
+        loop {
+            let connected = tokio::select! {
+                biased;
+                connected = timeout(LOOK, client.wait_for_connect()) => connected,
+                ended = &mut task.0 => match ended {
+                    Ok(Err(error)) => Ok(Err(error)),
+                    _ => return Err(refused("the connection was closed at once")),
+                },
+            };
+            match connected {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => return Err(unreachable(error.details())),
+                Err(_look_again) => {}
+            }
+        }
+        let mut connection = Connection { client, task, identity: None };
+        connection.identity = identity(&connection).await?;
+        Ok(connection)
+    }
+}
+
+/// Asks how the server names the connection. A user who may not ask gets no name.
+async fn identity(connection: &Connection) -> Result<Option<Identity>, WriteError> {
+    let reply = connection.call(Words::of("CLIENT", &["INFO"])).await;
+    let reply = reply.map_err(|lost| unreachable(&lost.0))?;
+    if let Some(error) = reply.error() {
+        let error = error::of_reply(error).at(Stage::Connect);
+        return match error.kind() {
+            ErrorKind::Permission if error.code() == Some("NOAUTH") => Err(error),
+            ErrorKind::Connection | ErrorKind::Resource => Err(error),
+            _ => Ok(None),
+        };
+    }
+    Ok(reply.text().and_then(parse_identity))
+}
+
+/// `id=3 addr=127.0.0.1:5000 laddr=… …`
+fn parse_identity(info: &str) -> Option<Identity> {
+    let field = |name: &str| {
+        let mut fields = info.split_ascii_whitespace().filter_map(|field| field.split_once('='));
+        fields.find(|(own, _)| *own == name).map(|(_, value)| value.to_owned())
+    };
+    Some(Identity { id: field("id")?, address: field("addr")? })
+}
+
+/// The client's words for why there is no connection.
+fn unreachable(details: &str) -> WriteError {
+    let error = error::of_reply(details).at(Stage::Connect);
+    match error.kind() {
+        // What no table of codes knows is the client's own or the system's.
+        ErrorKind::Other => refused("the server cannot be reached").with_server_message(details),
+        _ => error,
+    }
+}
+
+fn refused(why: &str) -> WriteError {
+    WriteError::new(ErrorKind::Connection).at(Stage::Connect).with_message(why)
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opener").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn promise_10_a_url_that_cannot_be_used_says_why_and_shows_nothing_of_itself() {
+        for (url, why) in [
+            ("http://app:secret@host", "it begins with"),
+            ("app:secret@host", "it begins with"),
+            ("redis://app:secret@", "cannot be read"),
+            ("redis://app:secret@host:port", "cannot be read"),
+            ("redis-sentinel://app:secret@host", "cannot be read"),
+        ] {
+            let error = Opener::from_url(url).unwrap_err().to_string();
+            assert!(error.contains(why) && !error.contains("secret"), "{url}: {error}");
+        }
+        let opener = Opener::from_url("redis://app:secret@host:7000/3").unwrap();
+        assert!(!format!("{opener:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_connection_is_named_by_its_number_and_its_address() {
+        let named = parse_identity("id=3 addr=127.0.0.1:50 laddr=127.0.0.1:6379 fd=8 name=");
+        let expected = Identity { id: "3".to_owned(), address: "127.0.0.1:50".to_owned() };
+        assert_eq!(named, Some(expected));
+        assert_eq!(parse_identity("addr=x"), None);
+    }
+}

@@ -1,0 +1,199 @@
+//! Values to what Redis stores: bytes.
+
+mod json;
+mod key;
+mod pack;
+mod text;
+
+use batchflow_core::{Batch, ErrorKind, Stage, ValueRef, WriteError};
+
+pub(crate) use json::string as json_string;
+pub(crate) use pack::{Packed, Spans};
+
+use crate::layout::{Cell, Kind, Lifetime, Rule, Shape};
+
+/// Why a value cannot be stored.
+type Fit<T> = Result<T, &'static str>;
+
+/// One row as bytes: its Redis key, its member, its cells and its time to live, in this order.
+#[derive(Debug, Default)]
+pub(crate) struct Row {
+    bytes: Vec<u8>,
+    /// Where each part lies; NULL has none.
+    parts: Vec<Option<(u32, u32)>>,
+}
+
+impl Row {
+    /// Every part, NULL as `None`.
+    pub(crate) fn parts(&self) -> impl ExactSizeIterator<Item = Option<&[u8]>> {
+        self.parts.iter().map(|part| part.map(|(start, end)| self.slice(start, end)))
+    }
+
+    fn slice(&self, start: u32, end: u32) -> &[u8] {
+        self.bytes.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    pub(crate) fn has_null(&self) -> bool {
+        self.parts.iter().any(Option::is_none)
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Writes the row at a position of a batch over what is here.
+    pub(crate) fn encode(
+        &mut self,
+        shape: &Shape,
+        batch: &Batch,
+        row: usize,
+    ) -> Result<(), WriteError> {
+        self.bytes.clear();
+        self.parts.clear();
+        if shape.kind == Kind::Command {
+            return self.command(shape, batch, row);
+        }
+        self.name(shape, batch, row)?;
+        if let Some(member) = shape.member {
+            let value = batch.get(row, member);
+            if value.is_null() {
+                return Err(refuse(batch, member, "a member cannot be NULL"));
+            }
+            self.part(|out| key::write(value, out)).map_err(|why| refuse(batch, member, why))?;
+        }
+        if shape.kind == Kind::Json {
+            self.document(shape, batch, row)?;
+        } else {
+            for cell in &shape.cells {
+                let value = batch.get(row, cell.column);
+                self.cell(shape.kind, cell, value)
+                    .map_err(|why| refuse(batch, cell.column, why))?;
+            }
+        }
+        self.check_content(shape, batch)?;
+        if let Lifetime::Column(column) = shape.lifetime {
+            let value = batch.get(row, column);
+            self.lifetime(value).map_err(|why| refuse(batch, column, why))?;
+        }
+        // Parts are addressed by 32 bits, and Redis takes no value of that size.
+        match u32::try_from(self.bytes.len()) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(WriteError::new(ErrorKind::TooLarge)
+                .at(Stage::Encode)
+                .with_message("the row is larger than Redis takes")),
+        }
+    }
+
+    /// Appends a part.
+    fn part(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Fit<()>) -> Fit<()> {
+        let start = self.bytes.len() as u32;
+        write(&mut self.bytes)?;
+        self.parts.push(Some((start, self.bytes.len() as u32)));
+        Ok(())
+    }
+
+    fn name(&mut self, shape: &Shape, batch: &Batch, row: usize) -> Result<(), WriteError> {
+        self.bytes.extend_from_slice(shape.prefix.as_bytes());
+        let last = shape.name.len().saturating_sub(1);
+        for (at, &column) in shape.name.iter().enumerate() {
+            let value = batch.get(row, column);
+            if value.is_null() {
+                return Err(refuse(batch, column, "a key cannot hold NULL"));
+            }
+            let written = if at == last {
+                key::write(value, &mut self.bytes)
+            } else {
+                key::write_escaped(value, &mut self.bytes)
+            };
+            written.map_err(|why| refuse(batch, column, why))?;
+        }
+        self.parts.push(Some((0, self.bytes.len() as u32)));
+        Ok(())
+    }
+
+    fn cell(&mut self, kind: Kind, cell: &Cell, value: ValueRef<'_>) -> Fit<()> {
+        if value.is_null() {
+            return match kind {
+                Kind::String | Kind::List => Err("it cannot be NULL"),
+                Kind::SortedSet => Err("a score cannot be NULL"),
+                _ => {
+                    self.parts.push(None);
+                    Ok(())
+                }
+            };
+        }
+        match (kind, cell.rule) {
+            (Kind::SortedSet, _) => self.part(|out| text::score(value, out)),
+            (_, Rule::Add) => self.part(|out| text::addend(value, out)),
+            (_, Rule::Max | Rule::Min) => self.part(|out| text::ordered(value, out)),
+            _ => self.part(|out| text::write(value, out)),
+        }
+    }
+
+    fn document(&mut self, shape: &Shape, batch: &Batch, row: usize) -> Result<(), WriteError> {
+        let start = self.bytes.len() as u32;
+        self.bytes.push(b'{');
+        for (at, cell) in shape.cells.iter().enumerate() {
+            if at > 0 {
+                self.bytes.push(b',');
+            }
+            json::string(&cell.name, &mut self.bytes);
+            self.bytes.push(b':');
+            json::value(batch.get(row, cell.column), &mut self.bytes)
+                .map_err(|why| refuse(batch, cell.column, why))?;
+        }
+        self.bytes.push(b'}');
+        self.parts.push(Some((start, self.bytes.len() as u32)));
+        Ok(())
+    }
+
+    /// A hash or an entry without a field would be nothing at all. An update may take fields away.
+    fn check_content(&self, shape: &Shape, batch: &Batch) -> Result<(), WriteError> {
+        use batchflow_core::ConflictStrategy::Update;
+        if !matches!(shape.kind, Kind::Hash | Kind::Stream) || shape.touch.is_some() {
+            return Ok(());
+        }
+        let cells = self.parts.get(1..).unwrap_or_default();
+        let is_update = shape.kind == Kind::Hash && shape.strategy == Update;
+        if cells.is_empty() || (!is_update && cells.iter().all(Option::is_none)) {
+            let error = WriteError::new(ErrorKind::Data).at(Stage::Encode);
+            return Err(error.with_table(batch.schema().table()).with_message(format!(
+                "the row sets no value, and Redis keeps no {} without one",
+                shape.kind.as_str()
+            )));
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, shape: &Shape, batch: &Batch, row: usize) -> Result<(), WriteError> {
+        for cell in &shape.cells {
+            let value = batch.get(row, cell.column);
+            if value.is_null() {
+                continue;
+            }
+            self.part(|out| text::write(value, out))
+                .map_err(|why| refuse(batch, cell.column, why))?;
+        }
+        crate::command::check(self.parts().flatten()).map_err(|why| {
+            let error = WriteError::new(ErrorKind::Data).at(Stage::Encode);
+            error.with_table(batch.schema().table()).with_message(why)
+        })
+    }
+
+    fn lifetime(&mut self, value: ValueRef<'_>) -> Fit<()> {
+        if value.is_null() {
+            self.parts.push(None);
+            return Ok(());
+        }
+        self.part(|out| text::millis(value, out))
+    }
+}
+
+fn refuse(batch: &Batch, column: usize, why: &str) -> WriteError {
+    let error = WriteError::new(ErrorKind::Data).at(Stage::Encode);
+    let schema = batch.schema();
+    error.with_table(schema.table()).with_column(schema.column(column)).with_message(why)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! [`Plan`]: how the rows of one schema that set the same columns are written.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use batchflow_core::{Batch, ConflictStrategy, Schema, WriteError};
+
+use crate::command;
+use crate::layout::{Kind, Layout, Lifetime, Rule, Shape};
+use crate::script::Script;
+
+/// The most plans that are kept.
+const MOST: usize = 1_024;
+
+/// So few rows are not worth a script.
+const FEW: usize = 4;
+
+/// What is sent for rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// One `MSET` for many rows.
+    Mset,
+    /// One script for many rows.
+    Script,
+    /// A command a row.
+    Commands,
+}
+
+/// How the rows of one schema that set the same columns are written.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) shape: Shape,
+    way: Way,
+    /// Whether a few rows may go as commands.
+    plain: bool,
+    scripts: [OnceLock<Script>; 2],
+}
+
+impl Plan {
+    fn new(shape: Shape, rules: Rules) -> Result<Self, WriteError> {
+        let plain = command::without_script(&shape);
+        let writes_over = match shape.strategy {
+            ConflictStrategy::Replace => true,
+            ConflictStrategy::Update => shape.cells.iter().all(|cell| cell.rule == Rule::Set),
+            _ => false,
+        };
+        let is_simple = shape.kind == Kind::String && shape.lifetime == Lifetime::Unset;
+        let way = if is_simple && writes_over && !rules.cluster {
+            Way::Mset
+        } else if rules.scripts {
+            Way::Script
+        } else {
+            plain.clone()?;
+            Way::Commands
+        };
+        let plain = plain.is_ok() && shape.kind != Kind::Command;
+        Ok(Self { shape, way, plain, scripts: [const { OnceLock::new() }; 2] })
+    }
+
+    /// The way for so many rows.
+    pub(crate) fn way(&self, rows: usize) -> Way {
+        match self.way {
+            Way::Script if rows <= FEW && self.plain => Way::Commands,
+            way => way,
+        }
+    }
+
+    /// The script for rows, some of whose values are NULL or none of them.
+    pub(crate) fn script(&self, nulls: bool) -> &Script {
+        self.scripts[usize::from(nulls)].get_or_init(|| Script::new(&self.shape, nulls))
+    }
+}
+
+/// What plans are made by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    pub(crate) scripts: bool,
+    pub(crate) cluster: bool,
+}
+
+type ByColumns = HashMap<Box<[usize]>, Arc<Plan>>;
+
+/// The layouts, and the plans that were made by them.
+#[derive(Debug)]
+pub(crate) struct Plans {
+    layouts: HashMap<String, Layout>,
+    pub(crate) rules: Rules,
+    made: Mutex<HashMap<Schema, ByColumns>>,
+}
+
+impl Plans {
+    pub(crate) fn new(rules: Rules) -> Self {
+        Self { layouts: HashMap::new(), rules, made: Mutex::default() }
+    }
+
+    pub(crate) fn lay_out(&mut self, table: String, layout: Layout) {
+        self.layouts.insert(table, layout);
+        self.made.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    pub(crate) fn set_scripts(&mut self, scripts: bool) {
+        self.rules.scripts = scripts;
+        self.made.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// The schema's layout, checked: its own, or hashes called as the table.
+    pub(crate) fn shape(&self, schema: &Schema) -> Result<Shape, WriteError> {
+        let table = schema.table().to_string();
+        match self.layouts.get(&table) {
+            Some(layout) => Shape::new(layout, schema),
+            None => Shape::new(&Layout::hash(format!("{table}:")), schema),
+        }
+    }
+
+    /// Whether rows of the schema can be written at all.
+    pub(crate) fn check(&self, schema: &Schema) -> Result<(), WriteError> {
+        let shape = self.shape(schema)?;
+        let plan = Plan::new(shape, self.rules);
+        plan.map(drop).map_err(|error| error.with_table(schema.table()))
+    }
+
+    /// The plan for a batch.
+    pub(crate) fn get(&self, batch: &Batch) -> Result<Arc<Plan>, WriteError> {
+        let schema = batch.schema();
+        let found = {
+            let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            made.get(schema).and_then(|plans| plans.get(batch.columns())).cloned()
+        };
+        if let Some(plan) = found {
+            return Ok(plan);
+        }
+        let shape = self.shape(schema)?.narrowed(batch.columns());
+        let plan = Plan::new(shape, self.rules);
+        let plan = Arc::new(plan.map_err(|error| error.with_table(schema.table()))?);
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.values().map(HashMap::len).sum::<usize>() >= MOST {
+            made.clear();
+        }
+        let plans = made.entry(schema.clone()).or_default();
+        plans.insert(batch.columns().into(), Arc::clone(&plan));
+        Ok(plan)
+    }
+}

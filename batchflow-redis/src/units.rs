@@ -1,0 +1,146 @@
+//! [`Unit`]: rows that are written by one call, or by commands that follow one another.
+
+use batchflow_core::{Batch, Verdict};
+use bytes::Bytes;
+
+use crate::command;
+use crate::connect::Words;
+use crate::encode::{Packed, Row, Spans};
+use crate::layout::Kind;
+use crate::plan::{Plan, Way};
+
+/// The most rows, elements and bytes of a script's call: it holds the server for 5 ms at most.
+const SCRIPT_ROWS: usize = 250;
+const SCRIPT_ELEMENTS: usize = 2_500;
+const SCRIPT_BYTES: usize = 512 << 10;
+
+/// The most pairs and bytes of an `MSET`.
+const MSET_PAIRS: usize = 1_000;
+const MSET_BYTES: usize = 1 << 20;
+
+/// The most rows that are sent as commands before their answers are waited for.
+const COMMAND_ROWS: usize = 250;
+const COMMAND_BYTES: usize = 1 << 20;
+
+/// Rows that are written by one call, or by commands that follow one another.
+#[derive(Debug)]
+pub(crate) struct Unit {
+    /// The rows' positions in the batch.
+    pub(crate) rows: Vec<usize>,
+    pub(crate) body: Body,
+}
+
+#[derive(Debug)]
+pub(crate) enum Body {
+    Mset(Vec<Bytes>),
+    Script {
+        packed: Bytes,
+        nulls: bool,
+    },
+    /// The commands of each row.
+    Commands(Vec<Vec<Words>>),
+}
+
+/// Encodes rows of a batch into units, in order. A row that cannot be encoded has its verdict at
+/// once.
+pub(crate) fn units(
+    plan: &Plan,
+    batch: &Batch,
+    rows: impl ExactSizeIterator<Item = usize>,
+    verdicts: &mut [Option<Verdict>],
+) -> Vec<Unit> {
+    let mut building = Building::new(plan, plan.way(rows.len()));
+    let mut row = Row::default();
+    for at in rows {
+        match row.encode(&plan.shape, batch, at) {
+            Ok(()) => building.push(at, &row),
+            Err(error) => {
+                if let Some(verdict) = verdicts.get_mut(at) {
+                    *verdict = Some(Verdict::Rejected(error));
+                }
+            }
+        }
+    }
+    building.finish()
+}
+
+struct Building<'a> {
+    plan: &'a Plan,
+    way: Way,
+    units: Vec<Unit>,
+    rows: Vec<usize>,
+    size: usize,
+    nulls: bool,
+    packed: Packed,
+    words: Spans,
+    commands: Vec<Vec<Words>>,
+}
+
+impl<'a> Building<'a> {
+    fn new(plan: &'a Plan, way: Way) -> Self {
+        Self {
+            plan,
+            way,
+            units: Vec::new(),
+            rows: Vec::new(),
+            size: 0,
+            nulls: false,
+            packed: Packed::default(),
+            words: Spans::default(),
+            commands: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, at: usize, row: &Row) {
+        if self.is_full(row) {
+            self.cut();
+        }
+        match self.way {
+            Way::Mset => row.parts().flatten().for_each(|part| self.words.push(part)),
+            Way::Script if self.plan.shape.kind == Kind::Command => self.packed.push_counted(row),
+            Way::Script => {
+                self.packed.push(row);
+                self.nulls |= row.has_null();
+            }
+            Way::Commands => self.commands.push(command::commands(&self.plan.shape, row)),
+        }
+        self.rows.push(at);
+        self.size += row.size();
+    }
+
+    /// Whether another row would be too many.
+    fn is_full(&self, row: &Row) -> bool {
+        let (rows, size) = (self.rows.len(), self.size + row.size());
+        rows > 0
+            && match self.way {
+                Way::Mset => rows >= MSET_PAIRS || size > MSET_BYTES,
+                Way::Script => {
+                    let elements = self.packed.elements() + row.parts().len();
+                    rows >= SCRIPT_ROWS || elements > SCRIPT_ELEMENTS || size > SCRIPT_BYTES
+                }
+                Way::Commands => rows >= COMMAND_ROWS || size > COMMAND_BYTES,
+            }
+    }
+
+    fn cut(&mut self) {
+        let rows = std::mem::take(&mut self.rows);
+        if rows.is_empty() {
+            return;
+        }
+        self.size = 0;
+        let body = match self.way {
+            Way::Mset => Body::Mset(std::mem::take(&mut self.words).finish()),
+            Way::Script => Body::Script {
+                packed: std::mem::take(&mut self.packed).finish(),
+                nulls: std::mem::take(&mut self.nulls),
+            },
+            Way::Commands => Body::Commands(std::mem::take(&mut self.commands)),
+        };
+        self.units.push(Unit { rows, body });
+    }
+
+    fn finish(mut self) -> Vec<Unit> {
+        self.cut();
+        self.units
+    }
+}

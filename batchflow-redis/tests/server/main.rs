@@ -1,0 +1,15 @@
+//! What needs a Redis: `cargo xtask integration --backend redis` finds or starts it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on panics"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod conformance;
+mod ends;
+mod layouts;
+mod verdicts;
