@@ -95,10 +95,16 @@ impl Sending<'_> {
         let connection = lease.connection().map_err(Ended::Refused)?;
         let node = self.pool.node();
         ticket.sends(node, connection.identity());
+        let way = self.plan.way(self.batch.len());
+        self.attempt.writes_by(way.as_str(), self.plan.fingerprint());
         let ordered = !self.batch.has_distinct_keys();
         send(connection, self.plan, units, ordered, verdicts).await.map_err(Ended::Lost)?;
         ticket.answered(node, connection.identity());
-        lease.give_back();
+        if is_stale(verdicts) {
+            self.pool.forget();
+        } else {
+            lease.give_back();
+        }
         Ok(())
     }
 
@@ -135,6 +141,14 @@ impl Sending<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the server answered as one that takes no writes: another may be the primary by now, and
+/// connections opened anew will find it.
+fn is_stale(verdicts: &Verdicts) -> bool {
+    let verdicts = verdicts.lock().unwrap_or_else(PoisonError::into_inner);
+    let errors = verdicts.iter().flatten().filter_map(Verdict::error);
+    errors.into_iter().any(|error| error.kind() == ErrorKind::ReadOnly)
 }
 
 fn missing() -> Verdict {

@@ -7,6 +7,12 @@ use batchflow_core::ConfigError;
 
 use crate::connect::Opener;
 
+/// The largest pool.
+const MOST_CONNECTIONS: usize = 10_000;
+
+/// The longest time to connect.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
 /// Which server is connected to, and how.
 ///
 /// ```
@@ -87,11 +93,14 @@ impl RedisConfig {
 
     /// Whether the configuration can be used; the error names the setting that cannot.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        if self.pool_size == 0 {
-            return Err(ConfigError::new("pool_size", "it must be at least 1"));
+        if !(1..=MOST_CONNECTIONS).contains(&self.pool_size) {
+            return Err(ConfigError::new("pool_size", "it must be between 1 and 10,000"));
         }
-        if self.connect_timeout.is_zero() {
-            return Err(ConfigError::new("connect_timeout", "it must be longer than nothing"));
+        if self.connect_timeout.is_zero() || self.connect_timeout > LONGEST {
+            return Err(ConfigError::new(
+                "connect_timeout",
+                "it must be longer than nothing, and a day at most",
+            ));
         }
         Ok(())
     }

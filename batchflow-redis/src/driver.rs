@@ -85,7 +85,7 @@ impl RedisDriver {
     /// [`from_client`](Self::from_client).
     pub fn from_pool(pool: &fred::clients::Pool) -> Self {
         let (opener, size) = Opener::from_pool(pool);
-        Self::new(RedisConfig::new(opener).pool_size(size.max(1)))
+        Self::new(RedisConfig::new(opener).pool_size(size.clamp(1, 10_000)))
     }
 
     fn new(config: RedisConfig) -> Self {

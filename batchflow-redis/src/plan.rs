@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use batchflow_core::{Batch, ConflictStrategy, Schema, WriteError};
+use batchflow_core::{Batch, ConflictStrategy, Schema, WriteError, fingerprint};
 
 use crate::command;
 use crate::layout::{Kind, Layout, Lifetime, Rule, Shape};
@@ -26,6 +26,17 @@ pub(crate) enum Way {
     Commands,
 }
 
+impl Way {
+    /// The way's name in metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Mset => "mset",
+            Self::Script => "script",
+            Self::Commands => "commands",
+        }
+    }
+}
+
 /// How the rows of one schema that set the same columns are written.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -34,6 +45,7 @@ pub(crate) struct Plan {
     /// Whether a few rows may go as commands.
     plain: bool,
     scripts: [OnceLock<Script>; 2],
+    fingerprint: u64,
 }
 
 impl Plan {
@@ -54,7 +66,10 @@ impl Plan {
             Way::Commands
         };
         let plain = plain.is_ok() && shape.kind != Kind::Command;
-        Ok(Self { shape, way, plain, scripts: [const { OnceLock::new() }; 2] })
+        let scripts = [const { OnceLock::new() }; 2];
+        let mut plan = Self { shape, way, plain, scripts, fingerprint: 0 };
+        plan.fingerprint = fingerprint(plan.script(false).text());
+        Ok(plan)
     }
 
     /// The way for so many rows.
@@ -63,6 +78,11 @@ impl Plan {
             Way::Script if rows <= FEW && self.plain => Way::Commands,
             way => way,
         }
+    }
+
+    /// A hash of what is done with a row, whichever way.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// The script for rows, some of whose values are NULL or none of them.

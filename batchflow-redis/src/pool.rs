@@ -46,10 +46,15 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
+    /// Closes what is idle: it leads to a server that is no longer the one.
+    pub(crate) fn forget(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Closes what is idle, and gives out nothing more.
     pub(crate) fn close(&self) {
         self.room.close();
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.forget();
     }
 }
 

@@ -40,12 +40,11 @@ impl Place {
         self.direct.ask(&question).await
     }
 
-    /// Holds the server up for so long, as a slow command of another's does.
-    fn hold(millis: u64) -> tokio::task::JoinHandle<()> {
+    /// Holds the server up for some tenths of a second, as a slow command of another's does.
+    fn hold() -> tokio::task::JoinHandle<()> {
         tokio::spawn(async move {
-            let end = format!("local e=os.clock()+{millis}/1000 repeat until os.clock()>e");
             let mut direct = Direct::connect(&url()).await;
-            direct.call(&[b"EVAL", end.as_bytes(), b"0"]).await.unwrap();
+            direct.call(&[b"EVAL", b"for i=1,4e7 do end", b"0"]).await.unwrap();
         })
     }
 }
@@ -59,9 +58,10 @@ async fn in_time<T>(of: impl Future<Output = T>) -> T {
 async fn promise_3_nothing_is_executed_once_a_cancelled_write_has_returned() {
     let mut place = Place::new("cancelled").await;
     let driver = place.driver(&url()).await;
-    for round in 1..=5 {
+    let mut in_doubt = 0;
+    for round in 1..=50 {
         in_time(driver.write(place.batch(0), &Attempt::new())).await.unwrap();
-        let held = Place::hold(300);
+        let held = Place::hold();
         tokio::time::sleep(Duration::from_millis(30)).await;
         let attempt = Attempt::new();
         let write = driver.write(place.batch(round), &attempt);
@@ -71,15 +71,22 @@ async fn promise_3_nothing_is_executed_once_a_cancelled_write_has_returned() {
         };
         let (report, ()) = in_time(async { tokio::join!(write, cancel) }).await;
         let verdicts = report.unwrap().into_verdicts(1);
-        let Verdict::Unknown(error) = &verdicts[0] else {
-            panic!("a server that was held up has answered: {verdicts:?}");
-        };
-        assert!(!error.is_still_running(), "{error}");
         let before = place.value().await;
         held.await.unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(place.value().await, before, "promise 3: it was executed after its end");
+        match &verdicts[0] {
+            // The server was not held up soon enough.
+            Verdict::Written => continue,
+            Verdict::Unknown(error) => assert!(!error.is_still_running(), "{error}"),
+            other => panic!("{other:?}"),
+        }
+        in_doubt += 1;
+        if in_doubt == 5 {
+            return;
+        }
     }
+    panic!("the server was never held up");
 }
 
 #[tokio::test]
