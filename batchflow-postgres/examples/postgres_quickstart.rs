@@ -4,6 +4,8 @@
 //! cargo run --release -p batchflow-postgres --example postgres_quickstart -- --help
 //! ```
 
+#[path = "../../batchflow-sqlite/examples/quickstart/load.rs"]
+mod load;
 #[path = "postgres_quickstart/options.rs"]
 mod options;
 #[path = "../../batchflow-sqlite/examples/quickstart/rows.rs"]
@@ -12,14 +14,22 @@ mod rows;
 mod table;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use batchflow_postgres::{BatchFlow, ConflictStrategy, PostgresDriver, Request, Schema, Value};
-use indicatif::{ProgressBar, ProgressStyle};
 
-use options::Options;
+use options::{Options, Server};
 use rows::Rows;
 use table::Table;
+
+/// Which server is written to.
+const SERVER: Server = Server {
+    name: "PostgreSQL",
+    program: "postgres_quickstart",
+    variable: "BATCHFLOW_POSTGRES_URL",
+    scheme: "postgres",
+    usual: "postgres://postgres@127.0.0.1:5432/postgres",
+};
 
 /// Any error here ends the program with one line.
 type Error = Box<dyn std::error::Error>;
@@ -29,7 +39,7 @@ async fn main() -> ExitCode {
     let result = match Options::parse() {
         Ok(Some(options)) => run(&options).await,
         Ok(None) => {
-            print!("{}", options::HELP);
+            print!("{}", SERVER.help());
             Ok(())
         }
         Err(error) => Err(error),
@@ -37,7 +47,7 @@ async fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("postgres_quickstart: {error}");
+            eprintln!("{}: {error}", SERVER.program);
             ExitCode::FAILURE
         }
     }
@@ -59,38 +69,8 @@ async fn run(options: &Options) -> Result<(), Error> {
         .flush_interval(Duration::from_secs(1))
         .build()?;
 
-    let bar = progress_bar(rows.count);
-    let started = Instant::now();
-    for record in rows.read()? {
-        let record = record?;
-        let mut request = Request::new(&schema);
-        for (column, value) in rows.columns.iter().zip(rows.values(&record)) {
-            request = request.set(column, value);
-        }
-        flow.submit(request).await?;
-        bar.inc(1);
-    }
-    let summary = flow.close().await?;
-    let took = started.elapsed().as_secs_f64();
-    bar.finish_and_clear();
-
-    let stats = summary.stats;
-    println!("{} -> PostgreSQL, table {}", rows.source, table.name);
-    println!("key         {}", rows.key_names().collect::<Vec<_>>().join(", "));
-    println!("submitted   {}", stats.submitted);
-    println!("written     {}", stats.written);
-    println!("superseded  {} by a later row of the same key", stats.superseded);
-    println!("took        {took:.2} s, {:.0} rows/s", stats.submitted as f64 / took);
-    if !summary.all_written() {
-        return Err(format!("{} rows were not written", stats.rejected + stats.unknown).into());
-    }
+    load::load(flow, &schema, &rows, SERVER.name).await?;
     let found = table.check(&rows).await?;
     println!("check       {} rows, {} NULLs: every cell as given", found.rows, found.nulls);
     Ok(())
-}
-
-/// Drawn on stderr, and only where that is a terminal.
-fn progress_bar(rows: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} rows, {per_sec}");
-    ProgressBar::new(rows).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -4,6 +4,8 @@
 //! cargo run --release -p batchflow-sqlite --example quickstart -- --help
 //! ```
 
+#[path = "quickstart/load.rs"]
+mod load;
 #[path = "quickstart/options.rs"]
 mod options;
 #[path = "quickstart/rows.rs"]
@@ -12,10 +14,9 @@ mod rows;
 mod table;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use batchflow_sqlite::{BatchFlow, ConflictStrategy, Request, Schema, SqliteDriver, Value};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use options::Options;
 use rows::Rows;
@@ -57,38 +58,8 @@ async fn run(options: &Options) -> Result<(), Error> {
         .flush_interval(Duration::from_secs(1))
         .build()?;
 
-    let bar = progress_bar(rows.count);
-    let started = Instant::now();
-    for record in rows.read()? {
-        let record = record?;
-        let mut request = Request::new(&schema);
-        for (column, value) in rows.columns.iter().zip(rows.values(&record)) {
-            request = request.set(column, value);
-        }
-        flow.submit(request).await?;
-        bar.inc(1);
-    }
-    let summary = flow.close().await?;
-    let took = started.elapsed().as_secs_f64();
-    bar.finish_and_clear();
-
-    let stats = summary.stats;
-    println!("{} -> {}, table {}", rows.source, options.db().display(), rows.table);
-    println!("key         {}", rows.key_names().collect::<Vec<_>>().join(", "));
-    println!("submitted   {}", stats.submitted);
-    println!("written     {}", stats.written);
-    println!("superseded  {} by a later row of the same key", stats.superseded);
-    println!("took        {took:.2} s, {:.0} rows/s", stats.submitted as f64 / took);
-    if !summary.all_written() {
-        return Err(format!("{} rows were not written", stats.rejected + stats.unknown).into());
-    }
+    load::load(flow, &schema, &rows, &options.db().display().to_string()).await?;
     let found = table::check(&rows, options.db())?;
     println!("check       {} rows, {} NULLs: every cell as given", found.rows, found.nulls);
     Ok(())
-}
-
-/// Drawn on stderr, and only where that is a terminal.
-fn progress_bar(rows: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {human_pos} of {human_len} rows, {per_sec}");
-    ProgressBar::new(rows).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

@@ -2,25 +2,43 @@
 
 use lexopt::prelude::*;
 
-use crate::Error;
 use crate::rows::{Rows, Source};
+use crate::{Error, SERVER};
 
-pub(crate) const HELP: &str = "\
-Writes rows one by one into PostgreSQL, in batches, and checks the table.
+/// Which server is written to.
+pub(crate) struct Server {
+    pub(crate) name: &'static str,
+    /// What this program is called.
+    pub(crate) program: &'static str,
+    /// The variable that holds the server's URL.
+    pub(crate) variable: &'static str,
+    pub(crate) scheme: &'static str,
+    /// The URL where a server usually listens.
+    pub(crate) usual: &'static str,
+}
 
-Usage: postgres_quickstart [OPTIONS] [FILE.csv]
+impl Server {
+    pub(crate) fn help(&self) -> String {
+        let Self { name, program, variable, scheme, usual } = self;
+        format!(
+            "\
+Writes rows one by one into {name}, in batches, and checks the table.
+
+Usage: {program} [OPTIONS] [FILE.csv]
 
   FILE.csv       the rows under a header; NA is NULL. Default: the repository's weather.csv
   --rows N       N rows made up instead of a file
   --key A,B,C    the columns that identify a row. Default: origin,time_hour; of rows made up: id
-  --url URL      postgres://user:password@host:port/database. Default: BATCHFLOW_POSTGRES_URL,
-                 else postgres://postgres@127.0.0.1:5432/postgres
+  --url URL      {scheme}://user:password@host:port/database. Default: {variable},
+                 else {usual}
   --table NAME   a table that is not there yet. Default: batchflow_weather, after the file,
                  made anew
-";
+"
+        )
+    }
+}
 
 const WEATHER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/weather.csv");
-const LOCAL: &str = "postgres://postgres@127.0.0.1:5432/postgres";
 
 pub(crate) struct Options {
     pub(crate) source: Source,
@@ -32,7 +50,7 @@ pub(crate) struct Options {
 impl Options {
     /// `None` where help is asked for.
     pub(crate) fn parse() -> Result<Option<Self>, Error> {
-        let url = std::env::var("BATCHFLOW_POSTGRES_URL").unwrap_or_else(|_| LOCAL.to_owned());
+        let url = std::env::var(SERVER.variable).unwrap_or_else(|_| SERVER.usual.to_owned());
         let mut options =
             Self { source: Source::File(WEATHER.into()), key: None, url, table: None };
         let mut arguments = lexopt::Parser::from_env();
