@@ -3,6 +3,8 @@
 
 #![allow(clippy::expect_used, reason = "a benchmark that cannot go on panics")]
 
+#[path = "../../../batchflow-core/benches/server/mod.rs"]
+mod common;
 #[path = "../../../batchflow-core/benches/harness/mod.rs"]
 mod harness;
 mod narrow;

@@ -1,9 +1,8 @@
 //! The server: found by `BATCHFLOW_POSTGRES_URL`, else this machine's.
 
-use std::time::Instant;
-
 use batchflow_postgres::client::{self, Client, NoTls};
-use cpu_time::ProcessTime;
+
+pub(crate) use crate::common::{Took, timed};
 
 /// The variable that names the server.
 const VARIABLE: &str = "BATCHFLOW_POSTGRES_URL";
@@ -65,18 +64,4 @@ impl Server {
         let row = self.connect().await.query_one(&sql, &[]).await.expect("the table is there");
         row.get::<_, i64>(0) as usize
     }
-}
-
-/// How long something took on the wall, and in this process's processors, in seconds.
-#[derive(Clone, Copy)]
-pub(crate) struct Took {
-    pub(crate) wall: f64,
-    pub(crate) cpu: f64,
-}
-
-/// Times a future.
-pub(crate) async fn timed(work: impl Future<Output = ()>) -> Took {
-    let (wall, cpu) = (Instant::now(), ProcessTime::now());
-    work.await;
-    Took { wall: wall.elapsed().as_secs_f64(), cpu: cpu.elapsed().as_secs_f64() }
 }

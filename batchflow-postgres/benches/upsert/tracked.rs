@@ -7,6 +7,7 @@ use batchflow_postgres::{BatchFlow, ConflictStrategy, Schema};
 use tokio::task::JoinSet;
 
 use crate::World;
+use crate::common::quantile;
 use crate::harness::{Bar, Bench, Rival};
 use crate::ours;
 use crate::rows::{COLUMNS, Row, narrow, narrow_table};
@@ -126,11 +127,4 @@ async fn insert_alone(server: Server, count: usize) -> [f64; 1] {
         times.push(began.elapsed());
     }
     [quantile(times, 0.5)]
-}
-
-/// In microseconds.
-fn quantile(mut times: Vec<Duration>, share: f64) -> f64 {
-    times.sort_unstable();
-    let at = (times.len() as f64 * share) as usize;
-    times.get(at.min(times.len() - 1)).map_or(f64::NAN, Duration::as_secs_f64) * 1e6
 }
