@@ -11,5 +11,10 @@ mod support;
 
 mod connect;
 mod ends;
+mod examples;
+mod guard;
 mod ledger;
+mod real_rows;
 mod shared;
+mod strategies;
+mod ways;
