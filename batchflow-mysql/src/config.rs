@@ -10,6 +10,12 @@ use batchflow_core::ConfigError;
 use crate::connect::url;
 use crate::way::Way;
 
+/// The most connections of a pool.
+const MOST_CONNECTIONS: usize = 65_535;
+
+/// The longest that a connection is waited for: a day.
+pub(crate) const LONGEST_CONNECT: Duration = Duration::from_secs(86_400);
+
 /// Whether a connection is encrypted, and what the server has to prove.
 ///
 /// Anything but [`Disabled`](Self::Disabled) and [`Preferred`](Self::Preferred) needs the feature
@@ -172,17 +178,17 @@ impl MysqlConfig {
         self
     }
 
-    /// The most connections that are open at once. Default: 8. Beside them, up to two are opened
-    /// for a moment to end what was given up, or to ask what became of a lost commit.
+    /// The most connections that are open at once, 1 to 65,535. Default: 8. Beside them, up to two
+    /// are opened for a moment to end what was given up, or to ask what became of a lost commit.
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections;
         self
     }
 
     /// How long it may take to get a connection: to wait for a free one, and to open one. It is
-    /// shared equally among several hosts. Default: 10 seconds.
+    /// shared equally among several hosts. A day at most. Default: 10 seconds.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.connect_timeout = timeout.min(LONGEST_CONNECT);
         self
     }
 
@@ -224,8 +230,8 @@ impl MysqlConfig {
 
     /// Checks what can be checked without a server.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        if self.pool_size == 0 {
-            return Err(ConfigError::new("pool_size", "must be at least 1"));
+        if !(1..=MOST_CONNECTIONS).contains(&self.pool_size) {
+            return Err(ConfigError::new("pool_size", "must be between 1 and 65,535"));
         }
         if self.connect_timeout.is_zero() {
             return Err(ConfigError::new("connect_timeout", "must be longer than nothing"));

@@ -12,17 +12,19 @@ use batchflow_core::{
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::config::MysqlConfig;
+use crate::config::{LONGEST_CONNECT, MysqlConfig};
 use crate::connect::{self, GivenPool, Source};
 use crate::error::translate;
 use crate::fence::Fences;
+use crate::guarded::Guarded;
 use crate::ledger::Ledger;
-use crate::plan::{Plan, Plans};
+use crate::plan::{Found, Plan, Plans};
 use crate::preview::preview;
-use crate::session::{Limit, Session};
+use crate::session::Session;
 use crate::settle::{Started, settle};
 use crate::table::Table;
-use crate::transaction::{Ended, Time, Transaction, roll_back};
+use crate::time::Time;
+use crate::transaction::{Ended, Transaction};
 use crate::verdict::{self, Next};
 use crate::way::{Payload, Way};
 
@@ -105,10 +107,10 @@ impl MysqlDriver {
     }
 
     /// How long it may take to get a connection. Default: 10 seconds, or as
-    /// [configured](MysqlConfig::connect_timeout).
+    /// [configured](MysqlConfig::connect_timeout). A millisecond at least, a day at most.
     #[must_use]
     pub fn with_connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = timeout;
+        self.connect_timeout = timeout.clamp(Duration::from_millis(1), LONGEST_CONNECT);
         self
     }
 
@@ -167,41 +169,40 @@ impl MysqlDriver {
         Ok(())
     }
 
-    /// Looks a schema's table up, and remembers it.
-    async fn look_up(&self, schema: &Schema, until: Instant) -> Result<Arc<Table>, WriteError> {
-        let mut session = self.acquire(until).await?;
+    /// Looks a schema's table up, and remembers it. Dropped, it ends what it does on the server.
+    async fn look_up(&self, schema: &Schema, time: Time) -> Result<Found, WriteError> {
+        let acquired = self.acquire(time.within(self.connect_timeout)).await;
+        let session = acquired.map_err(|error| self.placed(error, schema))?;
+        let mut open = Guarded::new(session, &self.fences);
         let read = async {
-            let begun = session.begin(Limit::of(Some(LOOK_UP))).await;
+            let session = open.session()?;
+            let begun = session.begin(time.limit_of(LOOK_UP)).await;
             begun.map_err(|error| translate(&error, Stage::Describe, None))?;
-            self.check_ledger(&mut session).await?;
+            self.check_ledger(session).await?;
             let known = Arc::clone(session.known());
             let table = Table::read(session.conn()?, &known.server, schema).await?;
             Ok((table, known))
         };
-        let read = timeout(LOOK_UP, read).await.unwrap_or_else(|_too_long| {
+        let read = timeout_at(time.within(LOOK_UP), read).await.unwrap_or_else(|_too_long| {
             let error = WriteError::new(ErrorKind::Timeout).at(Stage::Describe);
             Err(error.with_message("the table could not be looked up in time"))
         });
-        // What was read holds locks until then.
-        let is_lost = matches!(&read, Err(error) if error.kind() == ErrorKind::Timeout);
-        if !is_lost && roll_back(&mut session).await {
-            session.give_back().await;
-        } else {
-            self.fences.end(session);
+        // What was read may be locked until then; what was not answered is ended.
+        match &read {
+            Err(error) if error.kind() == ErrorKind::Timeout => drop(open),
+            _ => open.end(None).await,
         }
         let (table, known) = read.map_err(|error| self.placed(error, schema))?;
         Ok(self.plans.learn(schema, table, &known.server))
     }
 
     /// The plan for a batch, whose table is looked up if it has not been.
-    async fn plan(&self, batch: &Batch, until: Instant) -> Result<Arc<Plan>, WriteError> {
-        for _ in 0..2 {
-            if let Some(plan) = self.plans.get(batch) {
-                return plan;
-            }
-            self.look_up(batch.schema(), until).await?;
+    async fn plan(&self, batch: &Batch, time: Time) -> Result<Arc<Plan>, WriteError> {
+        if let Some(plan) = self.plans.get(batch) {
+            return plan;
         }
-        Err(WriteError::new(ErrorKind::Internal).with_message("the table was forgotten"))
+        let found = self.look_up(batch.schema(), time).await?;
+        self.plans.get(batch).unwrap_or_else(|| Plans::plan_once(batch, &found))
     }
 
     /// Writes a batch, trying once more where the table turns out to have changed, or where rows
@@ -210,7 +211,11 @@ impl MysqlDriver {
         let time = Time::of(attempt);
         let mut looked_again = false;
         loop {
-            let plan = self.plan(batch, time.within(self.connect_timeout)).await?;
+            let plan = tokio::select! {
+                biased;
+                why = time.stopped(attempt) => return Err(why.at(Stage::Describe)),
+                plan = self.plan(batch, time) => plan?,
+            };
             let (error, next) = match self.write_once(batch, attempt, time, &plan).await {
                 Ok(affected) => return Ok(Report::all().with_affected(affected)),
                 Err(failed) => failed,
@@ -223,17 +228,23 @@ impl MysqlDriver {
                     if at_leisure && is_fresh {
                         return Err(error);
                     }
-                    let until = time.within(self.connect_timeout);
-                    let table = self.look_up(batch.schema(), until).await?;
-                    if *table == *plan.table {
+                    let found = tokio::select! {
+                        biased;
+                        why = time.stopped(attempt) => return Err(why.at(Stage::Describe)),
+                        found = self.look_up(batch.schema(), time) => found?,
+                    };
+                    if *found.table == *plan.table {
                         return Err(error);
                     }
                 }
-                Next::NoLoad if !plan.no_load.swap(true, Ordering::Relaxed) => {
-                    tracing::warn!(
-                        "the server refuses LOAD DATA LOCAL INFILE or what it needs: batches are \
-                         written otherwise"
-                    );
+                // No further LOAD is chosen, so that this comes once for each batch.
+                Next::NoLoad => {
+                    if !plan.no_load.swap(true, Ordering::Relaxed) {
+                        tracing::warn!(
+                            "the server refuses LOAD DATA LOCAL INFILE or what it needs: batches \
+                             are written otherwise"
+                        );
+                    }
                 }
                 _ => return Err(error),
             }
@@ -249,7 +260,7 @@ impl MysqlDriver {
         plan: &Arc<Plan>,
     ) -> Result<u64, (WriteError, Next)> {
         let stop = |error| (self.placed(error, batch.schema()), Next::GiveUp);
-        let (mut plan, mut payload) = (Arc::clone(plan), self.encode(plan, batch)?);
+        let (mut plan, mut payload) = (Arc::clone(plan), self.encode(plan, batch, attempt)?);
         let acquired = tokio::select! {
             biased;
             why = time.stopped(attempt) => Err(why.at(Stage::Connect)),
@@ -259,7 +270,7 @@ impl MysqlDriver {
         if !plan.suits(&session.known().server) {
             let adapted = self.plans.adapt(batch, &plan, &session.known().server);
             plan = adapted.map_err(stop)?;
-            payload = self.encode(&plan, batch)?;
+            payload = self.encode(&plan, batch, attempt)?;
         }
         let ledger = self.ledger.as_ref();
         let transaction = Transaction { plan: &plan, batch, attempt, time, ledger };
@@ -272,8 +283,14 @@ impl MysqlDriver {
         })
     }
 
-    fn encode(&self, plan: &Plan, batch: &Batch) -> Result<Payload, (WriteError, Next)> {
+    fn encode(
+        &self,
+        plan: &Plan,
+        batch: &Batch,
+        attempt: &Attempt,
+    ) -> Result<Payload, (WriteError, Next)> {
         let way = Way::choose(self.way, plan, batch);
+        attempt.writes_by(name_of(way), plan.fingerprint);
         Payload::encode(way, plan, batch).map_err(|error| {
             let next = verdict::of_encoding(&error);
             (self.placed(error.at(Stage::Encode), batch.schema()), next)
@@ -282,8 +299,10 @@ impl MysqlDriver {
 
     /// The error with its table; and where the server was lost, connections are doubted.
     fn placed(&self, error: WriteError, schema: &Schema) -> WriteError {
-        if matches!(error.kind(), ErrorKind::Connection | ErrorKind::ReadOnly) {
-            self.source.suspect();
+        match error.kind() {
+            ErrorKind::Connection => self.source.suspect(),
+            ErrorKind::ReadOnly => self.source.forget_idle(),
+            _ => {}
         }
         match error.table() {
             Some(_) => error,
@@ -310,8 +329,8 @@ impl Driver for MysqlDriver {
     }
 
     async fn describe(&self, schema: &Schema) -> Result<TableInfo, WriteError> {
-        let table = self.look_up(schema, Instant::now() + self.connect_timeout).await?;
-        Ok(table.info())
+        let found = self.look_up(schema, Time::unlimited()).await?;
+        Ok(found.table.info())
     }
 
     async fn settle(&self, token: &CommitToken) -> Result<Settled, WriteError> {
@@ -328,7 +347,7 @@ impl Driver for MysqlDriver {
     }
 
     async fn preview(&self, batch: &Batch, values: ShowValues) -> Result<Preview, WriteError> {
-        let plan = self.plan(batch, Instant::now() + self.connect_timeout).await?;
+        let plan = self.plan(batch, Time::unlimited()).await?;
         let way = Way::choose(self.way, &plan, batch);
         Ok(preview(&plan, way, batch, self.ledger.as_ref(), values))
     }
@@ -337,6 +356,15 @@ impl Driver for MysqlDriver {
         self.is_closed.store(true, Ordering::Relaxed);
         self.fences.close().await;
         self.source.close().await;
+    }
+}
+
+/// A way as metrics call it.
+fn name_of(way: Way) -> &'static str {
+    match way {
+        Way::Bulk => "bulk",
+        Way::Rows => "rows",
+        Way::Load => "load",
     }
 }
 

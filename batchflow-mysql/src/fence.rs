@@ -72,8 +72,9 @@ impl Fences {
 
     /// Waits until all has ended, which is not long.
     pub(crate) async fn close(&self) {
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        tasks.join_all().await;
+        let mut tasks =
+            std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        while tasks.join_next().await.is_some() {}
     }
 }
 

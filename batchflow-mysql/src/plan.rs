@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use batchflow_core::{Batch, Schema, WriteError};
+use batchflow_core::{Batch, Schema, WriteError, fingerprint};
 use tokio::time::Instant;
 
 use crate::server::Server;
@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) texts: Texts,
     /// Set once the server has refused to be sent rows by `LOAD DATA LOCAL INFILE`.
     pub(crate) no_load: AtomicBool,
+    /// Of the statement of one row, whatever the way.
+    pub(crate) fingerprint: u64,
 }
 
 impl Plan {
@@ -41,8 +43,10 @@ impl Plan {
         let schema = batch.schema();
         let columns: Box<[usize]> = batch.columns().into();
         table.check_settable(schema, &columns)?;
+        let texts = Texts::new(server, schema, table, &columns);
         Ok(Self {
-            texts: Texts::new(server, schema, table, &columns),
+            fingerprint: fingerprint(&texts.row),
+            texts,
             server: server.clone(),
             table: Arc::clone(table),
             columns,
@@ -57,6 +61,13 @@ impl Plan {
             == (server.family, server.version, server.local_infile)
             && own.max_allowed_packet <= server.max_allowed_packet
     }
+}
+
+/// What a look-up has found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) table: Arc<Table>,
+    server: Server,
 }
 
 /// What is known of a schema.
@@ -109,13 +120,24 @@ impl Plans {
         Ok(Arc::new(Plan::new(batch, &plan.table, server)?))
     }
 
+    /// A plan for a batch whose table has just been looked up, and is forgotten already: more
+    /// schemas are in use than are remembered.
+    pub(crate) fn plan_once(batch: &Batch, found: &Found) -> Result<Arc<Plan>, WriteError> {
+        Plan::new(batch, &found.table, &found.server).map(Arc::new)
+    }
+
     /// When a schema's table was looked up last.
     pub(crate) fn looked_up(&self, schema: &Schema) -> Option<Instant> {
         self.known().get(schema).map(|known| known.since)
     }
 
     /// Remembers what was found. Plans for a table that has not changed are kept.
-    pub(crate) fn learn(&self, schema: &Schema, table: Table, server: &Server) -> Arc<Table> {
+    pub(crate) fn learn(&self, schema: &Schema, table: Table, server: &Server) -> Found {
+        let server = server.clone();
+        Found { table: self.remember(schema, table, &server), server }
+    }
+
+    fn remember(&self, schema: &Schema, table: Table, server: &Server) -> Arc<Table> {
         let mut all = self.known();
         let same = |known: &&mut Known| *known.table == table && known.server == *server;
         if let Some(known) = all.get_mut(schema).filter(same) {

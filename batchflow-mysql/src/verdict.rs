@@ -66,6 +66,13 @@ pub(crate) fn of_refusal(failed: &Failed, batch: &Batch, table: &Table) -> (Writ
     (told, next)
 }
 
+/// What the server, or the client, said.
+pub(crate) fn error_of(failed: &Failed) -> &Error {
+    match failed {
+        Failed::Write(error, _) | Failed::Way(error) => error,
+    }
+}
+
 /// Whether the error may come from a table that is not what it was when it was looked up.
 fn may_be_altered(code: u16) -> bool {
     // An unknown column, another number of columns, an unknown table, a changed definition, a
@@ -80,6 +87,11 @@ fn may_be_altered(code: u16) -> bool {
 /// read-only. What ends a session, or a statement, may end it after the commit.
 pub(crate) fn refuses_commit(error: &Error) -> bool {
     matches!(code(error), Some(1047 | 1213 | 1290 | 1792 | 1836 | 3100 | 3101))
+}
+
+/// Whether the server takes no writes: it is a replica, or was told to.
+pub(crate) fn is_read_only(error: &Error) -> bool {
+    matches!(code(error), Some(1290 | 1792 | 1836))
 }
 
 fn code(error: &Error) -> Option<u16> {

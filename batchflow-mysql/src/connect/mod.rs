@@ -113,6 +113,15 @@ impl Source {
         }
     }
 
+    /// The server that a connection led to takes no writes any more: the next connection should be
+    /// a new one, which may lead to another server.
+    pub(crate) fn forget_idle(&self) {
+        match self {
+            Self::Own(pool) => pool.forget_idle(),
+            Self::Given(pool) => pool.suspect(),
+        }
+    }
+
     /// Ends what was opened here; a pool that was given stays as it is.
     pub(crate) async fn close(&self) {
         match self {

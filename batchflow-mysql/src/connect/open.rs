@@ -16,7 +16,7 @@ use crate::server::Known;
 use crate::session::{Open, Page};
 
 /// How many prepared statements a connection keeps.
-const STATEMENTS: usize = 32;
+const STATEMENTS: usize = 48;
 
 /// Opens connections to the first of several servers that takes one.
 pub(crate) struct Opener {

@@ -45,7 +45,7 @@ impl OwnPool {
     pub(crate) fn new(opener: Opener, size: usize) -> Self {
         Self {
             opener,
-            slots: Arc::new(Semaphore::new(size.min(Semaphore::MAX_PERMITS))),
+            slots: Arc::new(Semaphore::new(size)),
             aside: Arc::new(Semaphore::new(ASIDE)),
             rest: Mutex::default(),
         }
@@ -95,7 +95,13 @@ impl OwnPool {
 
     pub(crate) fn set_local_infile(&self, allowed: bool) {
         self.opener.loads.store(allowed, Ordering::Relaxed);
-        self.rest().resting.clear();
+        self.forget_idle();
+    }
+
+    /// Ends the connections that rest: others are opened, perhaps to another server.
+    pub(crate) fn forget_idle(&self) {
+        let resting = std::mem::take(&mut self.rest().resting);
+        drop(resting);
     }
 
     pub(crate) fn suspect(&self) {

@@ -163,6 +163,10 @@ mod certificates {
             return Some("encryption could not be agreed upon, as `ssl_mode` demands");
         };
         Some(match why {
+            CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+                "the server's certificate names no host as an alternative name of its subject, \
+                 without which it cannot be checked as `ssl_mode` demands"
+            }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "the server's certificate is for another host, which `verify-identity` of \
                  `ssl_mode` refuses"
