@@ -51,6 +51,8 @@ impl Sink<Request> for FlowSink {
     }
 
     fn start_send(mut self: Pin<&mut Self>, request: Request) -> Result<(), SubmitError> {
+        // A flush that has begun is not for this row.
+        self.flushing = None;
         match self.flow.try_submit(request) {
             Err(error) if error.is_full() => {
                 let (flow, request) = (self.flow.clone(), error.into_request());
@@ -79,5 +81,51 @@ impl Sink<Request> for FlowSink {
 impl std::fmt::Debug for FlowSink {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FlowSink").field("flow", &self.flow).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::batch::Batch;
+    use crate::driver::WriteError;
+    use crate::flow::driver_fn;
+    use crate::schema::{ConflictStrategy, Schema};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_close_waits_for_rows_that_were_sent_after_a_flush_began() {
+        let gates: [_; 2] = std::array::from_fn(|_| Arc::new(Semaphore::new(0)));
+        let held = gates.clone();
+        let driver = driver_fn("gates", move |batch: Batch| {
+            let id: i64 = batch.request(0).unwrap().get("id").unwrap().unwrap();
+            let gate = Arc::clone(&held[id as usize]);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                Ok::<_, WriteError>(())
+            }
+        });
+        let schema = Schema::new("t", ConflictStrategy::Ignore, ["id"]).unwrap();
+        let flow = BatchFlow::builder(driver).flush_size(1).build().unwrap();
+        let mut sink = flow.sink();
+        let mut sink = Pin::new(&mut sink);
+
+        sink.as_mut().start_send(schema.row((0_i64,)).unwrap()).unwrap();
+        let flushed = poll_fn(|cx| Poll::Ready(sink.as_mut().poll_flush(cx))).await;
+        assert!(flushed.is_pending());
+        sink.as_mut().start_send(schema.row((1_i64,)).unwrap()).unwrap();
+        gates[0].add_permits(1);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(flow.stats().written, 1);
+        let closed = poll_fn(|cx| Poll::Ready(sink.as_mut().poll_close(cx))).await;
+        assert!(closed.is_pending(), "the second row is not settled");
+        gates[1].add_permits(1);
+        poll_fn(|cx| sink.as_mut().poll_close(cx)).await.unwrap();
+        assert_eq!(flow.stats().written, 2);
     }
 }
