@@ -14,7 +14,7 @@ use crate::value::Value;
 /// A row's key, as far as it can be told without the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RowKey {
-    /// It has none, or one that holds a NULL and so equals no other.
+    /// It has none, or one that holds a NULL where the column compares NULLs as unequal.
     None,
     /// Rows of one key have one hash; rows of one hash almost always have one key.
     Hash(u64),
@@ -89,7 +89,12 @@ impl KeyRules {
         let mut opaque = false;
         for column in &mut self.columns {
             let Some(value) = row.value(column.position).filter(|value| !value.is_null()) else {
-                return RowKey::None;
+                if column.comparison != Comparison::Opaque {
+                    return RowKey::None;
+                }
+                // A unique index may take NULLs for one key.
+                opaque = true;
+                continue;
             };
             match column.part(value) {
                 Some((class, part)) if column.class.is_none_or(|seen| seen == class) => {
@@ -303,6 +308,23 @@ mod tests {
         let schema = Schema::new("t", ConflictStrategy::Ignore, ["k"]).unwrap();
         let mut rules = KeyRules::new(&schema, &TableInfo::unchecked(&schema));
         assert_eq!(rules.key_of(&schema.row((Value::Null,)).unwrap()), RowKey::None);
+    }
+
+    /// A unique index may take two NULLs for one key.
+    #[test]
+    fn a_null_that_only_the_database_can_compare_may_equal_another() {
+        let schema = Schema::builder("t")
+            .columns(["k", "l"])
+            .key(["k", "l"])
+            .on_conflict(ConflictStrategy::Ignore)
+            .build()
+            .unwrap();
+        let opaque = info(ColumnKind::Integer).with_comparison(Comparison::Opaque);
+        let mut rules =
+            KeyRules::new(&schema, &TableInfo::new(vec![opaque, info(ColumnKind::Integer)]));
+        let mut key = |k: Value, l: Value| rules.key_of(&schema.row((k, l)).unwrap());
+        assert_eq!(key(Value::Null, 1_i64.into()), RowKey::Opaque);
+        assert_eq!(key(Value::Null, Value::Null), RowKey::None, "the other column tells");
     }
 
     #[test]

@@ -33,8 +33,10 @@ pub(crate) fn keep_in_order(batch: &Batch, verdicts: &[Verdict], again: &mut Vec
     let mut candidates = again.iter().rev().copied().peekable();
     let mut overtaken = HashSet::new();
     for row in (0..batch.len()).rev() {
-        let key = batch.request(row).map_or(RowKey::Opaque, |request| rules.key_of(request));
-        let key = if opaque && key != RowKey::None { RowKey::Opaque } else { key };
+        let key = match batch.request(row) {
+            Some(request) if !opaque => rules.key_of(request),
+            _ => RowKey::Opaque,
+        };
         if candidates.next_if_eq(&row).is_some() {
             let passed = match key {
                 RowKey::None => false,

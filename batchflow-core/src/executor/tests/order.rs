@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::executor::order::keep_in_order;
+use crate::value::Value;
 
 fn check(
     keys: &[i64],
@@ -45,4 +46,19 @@ fn promise_3_an_earlier_row_never_follows_a_later_one_of_its_key() {
     check(&[1, 2, 1], Fail, "rnn", &[1, 2], &[]);
     // All of the batch goes again as it was.
     check(&[1, 1], Replace, "nn", &[0, 1], &[0, 1]);
+}
+
+/// A unique index may take two NULLs for one key: only a plain insert knows that they are two.
+#[test]
+fn promise_3_a_null_may_be_another_ones_key_where_only_the_database_compares() {
+    for (strategy, kept) in [(ConflictStrategy::Fail, vec![0]), (ConflictStrategy::Replace, vec![])]
+    {
+        let schema = Schema::new("t", strategy, ["id", "name"]).unwrap();
+        let rows = ["a", "b"].map(|name| schema.row((Value::Null, name)).unwrap());
+        let batch = Batch::assemble(schema, [0, 1].into(), rows.into(), false);
+        let verdicts = [Verdict::NotApplied(error(ErrorKind::Connection)), Verdict::Written];
+        let mut again = vec![0];
+        keep_in_order(&batch, &verdicts, &mut again);
+        assert_eq!(again, kept, "{strategy:?}");
+    }
 }
