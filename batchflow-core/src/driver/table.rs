@@ -38,6 +38,7 @@ pub struct ColumnInfo {
     comparison: Comparison,
     required: bool,
     default: bool,
+    left_alone: bool,
     scale: Option<u8>,
     type_name: Option<String>,
 }
@@ -51,6 +52,7 @@ impl ColumnInfo {
             comparison: Comparison::Natural,
             required: false,
             default: false,
+            left_alone: false,
             scale: None,
             type_name: None,
         }
@@ -74,6 +76,14 @@ impl ColumnInfo {
     #[must_use]
     pub fn with_default(mut self) -> Self {
         self.default = true;
+        self
+    }
+
+    /// A `Replace` that leaves the column unset leaves it as it is in a row that is there: it is
+    /// generated, or an identity.
+    #[must_use]
+    pub fn with_left_alone(mut self) -> Self {
+        self.left_alone = true;
         self
     }
 
@@ -110,6 +120,11 @@ impl ColumnInfo {
     /// Whether leaving the column unset on insert stores something other than NULL.
     pub fn has_default(&self) -> bool {
         self.default
+    }
+
+    /// Whether a `Replace` that leaves the column unset leaves it as it is.
+    pub fn is_left_alone(&self) -> bool {
+        self.left_alone
     }
 
     /// How many digits the column keeps after the decimal point.

@@ -27,6 +27,8 @@ pub(super) enum Plan {
 pub(super) struct Merger {
     /// Columns that an insert must set: a row that does not is refused, so it must go alone.
     required: Box<[usize]>,
+    /// Columns outside the key that a replace leaves alone where it does not set them.
+    left_alone: Box<[usize]>,
     table: TableInfo,
 }
 
@@ -36,7 +38,15 @@ impl Merger {
             let needed = table.column(column).is_some_and(ColumnInfo::is_required);
             needed && schema.touch() != Some(column)
         });
-        Self { required: required.collect(), table: table.clone() }
+        let left_alone = (0..schema.width()).filter(|column| {
+            let info = table.column(*column);
+            info.is_some_and(ColumnInfo::is_left_alone) && !schema.key().contains(column)
+        });
+        Self {
+            required: required.collect(),
+            left_alone: left_alone.collect(),
+            table: table.clone(),
+        }
     }
 
     pub(super) fn plan(&self, kept: &Request, newer: &Request) -> Plan {
@@ -48,6 +58,7 @@ impl Merger {
         match kept.schema().strategy() {
             ConflictStrategy::Fail => Plan::Separate,
             ConflictStrategy::Ignore => Plan::Keep,
+            ConflictStrategy::Replace if self.undoes(kept, newer) => Plan::Separate,
             ConflictStrategy::Replace => replace(kept, newer),
             ConflictStrategy::Update => self.update(kept, newer),
         }
@@ -84,6 +95,14 @@ impl Merger {
             }
         }
         Plan::Combine(combined)
+    }
+
+    /// Whether the newer row alone would lose a value of the waiting one that a replace by the
+    /// newer one leaves alone.
+    fn undoes(&self, kept: &Request, newer: &Request) -> bool {
+        self.left_alone
+            .iter()
+            .any(|&column| kept.value(column).is_some() && newer.value(column).is_none())
     }
 
     fn without_default(&self, column: usize) -> bool {
@@ -220,6 +239,26 @@ mod tests {
         columns[1] = column.with_required();
         let rows: [&[(&str, Value)]; 2] = [&[("peak", 1_i64.into())], &[("name", "a".into())]];
         assert!(matches!(plan(&schema, &TableInfo::new(columns), rows), Plan::Separate));
+    }
+
+    /// Of two replaces, the later leaves what the former set.
+    #[test]
+    fn promise_5_a_replace_undoes_no_value_that_it_would_leave_alone() {
+        let schema = Schema::new("t", ConflictStrategy::Replace, ["id", "number"]).unwrap();
+        let column = ColumnInfo::new(ColumnKind::Integer);
+        let tables = [
+            (column.clone().with_default(), true),
+            (column.clone().with_default().with_left_alone(), false),
+        ];
+        for (number, merges) in tables {
+            let table = TableInfo::new(vec![column.clone(), number]);
+            let merger = Merger::new(&schema, &table);
+            let (set, unset) = (schema.row((1_i64, 7_i64)).unwrap(), schema.row((1_i64,)).unwrap());
+            let is_merged = matches!(merger.plan(&set, &unset), Plan::Replace);
+            assert_eq!(is_merged, merges);
+            assert!(matches!(merger.plan(&unset, &set), Plan::Replace));
+            assert!(matches!(merger.plan(&unset, &unset), Plan::Replace));
+        }
     }
 
     #[test]
