@@ -22,6 +22,8 @@ pub struct Attempt {
     id: u64,
     number: u32,
     deadline: Option<Instant>,
+    /// A retry does not begin later.
+    begins_by: Option<Instant>,
     signals: Arc<Signals>,
 }
 
@@ -51,6 +53,7 @@ impl Attempt {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             number: 1,
             deadline: None,
+            begins_by: None,
             signals: Arc::new(Signals {
                 own: watch::Sender::new(false),
                 parent,
@@ -99,6 +102,17 @@ impl Attempt {
     /// When the rows are given up. The first to ask decides, also for the attempts that follow.
     pub(crate) fn give_up_at(&self, decide: impl FnOnce() -> Instant) -> Instant {
         *self.signals.give_up.get_or_init(decide)
+    }
+
+    /// The same attempt, which is not begun after `latest`. Those that follow it may be.
+    pub(crate) fn with_begins_by(mut self, latest: Instant) -> Self {
+        self.begins_by = Some(latest);
+        self
+    }
+
+    /// When the attempt begins at the latest.
+    pub(crate) fn begins_by(&self) -> Option<Instant> {
+        self.begins_by
     }
 
     /// A number that no other attempt of this process has.

@@ -143,7 +143,7 @@ impl Retry {
                     error,
                 });
             });
-            attempt = attempt.next();
+            attempt = attempt.next().with_begins_by(give_up);
             if !wait_until(when, &attempt).await {
                 rows.stop(&again);
                 break;

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::drive::describe;
 use super::slots::Slots;
 use super::{Executor, stopped};
 use crate::batch::Batch;
-use crate::driver::{Attempt, Report};
+use crate::driver::{Attempt, ErrorKind, Report, Verdict, WriteError};
 
 /// Lets at most so many attempts run at once; the others wait in the order they came.
 #[derive(Debug)]
@@ -34,14 +35,28 @@ impl Executor for Throttle {
         let permit = if let Some(permit) = handed {
             permit
         } else {
+            let given_up = async {
+                match attempt.begins_by() {
+                    Some(latest) => tokio::time::sleep_until(latest).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 permit = self.slots.acquire() => permit,
                 () = attempt.cancelled() => return stopped(&batch, None),
+                () = given_up => return too_late(&batch),
             }
         };
         let report = self.inner.execute(batch, attempt).await;
         drop(permit);
         report
     }
+}
+
+/// The rows of a retry were given up while it waited for its turn.
+fn too_late(batch: &Batch) -> Report {
+    let error = WriteError::new(ErrorKind::Timeout)
+        .with_message("no attempt could begin again before the row was given up");
+    Report::same(Verdict::NotApplied(describe(error, batch)))
 }

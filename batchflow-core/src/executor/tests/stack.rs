@@ -215,3 +215,28 @@ async fn metrics_hear_of_everything_and_their_panics_harm_nothing() {
         );
     }
 }
+
+/// However long others hold the slots; but the rows at fault in a refused batch are looked for.
+#[tokio::test(start_paused = true)]
+async fn no_retry_begins_once_its_rows_are_given_up() {
+    for (kind, expected) in
+        [(ErrorKind::Deadlock, "not_applied timeout"), (ErrorKind::Constraint, "written")]
+    {
+        let slots = Slots::new(1);
+        let driver = Arc::new(ScriptDriver::new(move |_, attempt: Attempt| async move {
+            if attempt.number() > 1 {
+                return Ok(Report::all());
+            }
+            tokio::time::sleep(secs(1)).await;
+            Err(error(kind))
+        }));
+        let stack = standard(driver, StackConfig::new(Arc::clone(&slots)));
+        let running = tokio::spawn(async move { stack.execute(batch(2), &Attempt::new()).await });
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let held = slots.acquire().await;
+        tokio::time::sleep(secs(600)).await;
+        assert_eq!(running.is_finished(), kind == ErrorKind::Deadlock);
+        drop(held);
+        assert_eq!(word(&running.await.unwrap(), 2), expected);
+    }
+}
