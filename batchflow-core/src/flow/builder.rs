@@ -21,7 +21,8 @@ use crate::config_error::ConfigError;
 use crate::dead_letter::{DeadLetterSink, Hub};
 use crate::driver::{Capabilities, Driver};
 use crate::executor::{
-    Backoff, Classifier, Executor, Health, Limit, RetryPolicy, Slots, StackConfig, standard,
+    Backoff, Classes, Classifier, Executor, Health, Limit, RetryPolicy, Slots, StackConfig,
+    standard,
 };
 use crate::metrics::{FlowProbe, Metrics, Reporter, Source};
 
@@ -232,13 +233,14 @@ impl FlowBuilder {
             Target::Executor(_) => "custom",
         };
         let reporter = Reporter { backend, metrics: self.metrics };
+        let classes = Classes(self.classifier);
         let (executor, driver, capabilities) = match self.target {
             Target::Executor(executor) => (executor, None, Capabilities::none()),
             Target::Driver(driver) => {
                 let config = StackConfig {
                     retry: self.retry.clone(),
                     timeout: timeout.clone(),
-                    classifier: self.classifier,
+                    classifier: classes.0.clone(),
                     metrics: reporter.metrics.clone(),
                     health: Some(Arc::clone(&health)),
                     ..StackConfig::new(Arc::clone(&slots))
@@ -251,6 +253,7 @@ impl FlowBuilder {
             driver.clone().filter(|_| capabilities.describes()).map(|driver| Describer {
                 driver,
                 backoff: Arc::new(Backoff::new(self.retry)),
+                classes: classes.clone(),
                 timeout: self.timeout,
                 slots: Arc::clone(&slots),
                 reporter: reporter.clone(),
@@ -265,7 +268,7 @@ impl FlowBuilder {
             slots,
             Hub::start(self.dead_letters, &runtime),
             Cancel::new(self.cancel),
-            Watchers { health, reporter },
+            Watchers { health, reporter, classes },
             Terms {
                 buffer_rows: self.buffer_size,
                 buffer_bytes: self.buffer_bytes,

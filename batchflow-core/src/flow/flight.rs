@@ -93,7 +93,7 @@ impl Flight {
             let merged = row.is_merged();
             let (deciding, others) = row.into_parts();
             match verdict {
-                Verdict::Rejected(error) if merged && is_of_a_row(&error) => {
+                Verdict::Rejected(error) if merged && self.is_of_a_row(&error) => {
                     let mut parts: Vec<Held> = others.chain([deciding]).collect();
                     parts.sort_by_key(|held| held.submission);
                     self.singles.extend(parts);
@@ -106,6 +106,11 @@ impl Flight {
         }
         self.shared.settle(self.slot, From::Flight, ended);
         table_changed
+    }
+
+    /// Whether another row might be written where this one was refused.
+    fn is_of_a_row(&self, error: &WriteError) -> bool {
+        matches!(self.shared.classes.of(error), ErrorClass::Row | ErrorClass::TooLarge)
     }
 
     fn end(&self, held: Held, verdict: &Verdict, superseded: bool) -> Ended {
@@ -144,11 +149,6 @@ impl Flight {
             }
         }
     }
-}
-
-/// Whether another row might be written where this one was refused.
-fn is_of_a_row(error: &WriteError) -> bool {
-    matches!(error.kind().class(), ErrorClass::Row | ErrorClass::TooLarge)
 }
 
 fn panicked() -> WriteError {

@@ -16,7 +16,7 @@ use super::tally::Tally;
 use super::tune::Tune;
 use crate::dead_letter::{DeadLetter, Hub};
 use crate::driver::{ErrorKind, WriteError};
-use crate::executor::{self, Slots};
+use crate::executor::{self, Classes, Slots};
 use crate::metrics::{
     DeadLetterEvent, FlowReading, LetterStats, Probed, Reporter, Source, SubmitEvent,
 };
@@ -36,6 +36,8 @@ pub(super) struct Shared {
     pub(super) stop: watch::Sender<bool>,
     /// Turns true when the pump has ended.
     pub(super) ended: watch::Sender<bool>,
+    /// What is done about errors.
+    pub(super) classes: Classes,
     pub(super) terms: Terms,
     pub(super) reporter: Reporter,
     pub(super) tally: Tally,
@@ -46,10 +48,11 @@ pub(super) struct Shared {
     health: Arc<executor::Health>,
 }
 
-/// Who keeps the book on the stack's failures, and who is told of everything.
+/// Who keeps the book on the stack's failures, who is told of everything, and who judges errors.
 pub(super) struct Watchers {
     pub(super) health: Arc<executor::Health>,
     pub(super) reporter: Reporter,
+    pub(super) classes: Classes,
 }
 
 /// What a flow does beside its pace.
@@ -101,7 +104,7 @@ impl Shared {
         terms: Terms,
         tune: Tune,
     ) -> Self {
-        let Watchers { health, reporter } = watchers;
+        let Watchers { health, reporter, classes } = watchers;
         let probed = Probed::new::<Self>(reporter.backend);
         Self {
             queue,
@@ -110,6 +113,7 @@ impl Shared {
             cancel,
             stop: watch::Sender::new(false),
             ended: watch::Sender::new(false),
+            classes,
             terms,
             reporter,
             tally: Tally::default(),

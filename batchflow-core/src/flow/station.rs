@@ -9,7 +9,7 @@ use super::lane::{BatchLimits, FlightNumber, Held, KeyHash, Lane};
 use super::shared::{after, later};
 use crate::coalesce::Coalescer;
 use crate::driver::{Capabilities, Driver, ErrorClass, ErrorKind, Stage, TableInfo, WriteError};
-use crate::executor::{Backoff, Slots};
+use crate::executor::{Backoff, Classes, Slots};
 use crate::key::RowKey;
 use crate::metrics::{LookupEvent, Reporter};
 use crate::outcome::RowError;
@@ -195,6 +195,7 @@ impl Station {
 pub(super) struct Describer {
     pub(super) driver: Arc<dyn Driver>,
     pub(super) backoff: Arc<Backoff>,
+    pub(super) classes: Classes,
     pub(super) timeout: Duration,
     pub(super) slots: Arc<Slots>,
     pub(super) reporter: Reporter,
@@ -226,7 +227,7 @@ impl Describer {
             self.tell(began, Some(&error));
             let error =
                 if error.table().is_none() { error.with_table(schema.table()) } else { error };
-            if error.kind().class() != ErrorClass::Transient {
+            if self.classes.of(&error) != ErrorClass::Transient {
                 return Err(RowError::Rejected(error));
             }
             let delay = self.backoff.delay(attempt).max(error.retry_after().unwrap_or_default());

@@ -205,3 +205,39 @@ async fn promise_4_a_missing_table_rejects_its_own_rows_only() {
     assert_eq!((error.kind(), error.table()), (ErrorKind::Schema, Some("nowhere")));
     assert_eq!(kept.await.unwrap(), Outcome::Written);
 }
+
+/// A flow's own classifier is asked about a look-up's errors, too.
+#[tokio::test(start_paused = true)]
+async fn promise_4_a_table_that_the_classifier_says_will_come_back_is_waited_for() {
+    let driver = watched();
+    driver.inner().script_describe([WriteError::new(ErrorKind::Schema)]);
+    let flow = BatchFlow::builder(driver.clone())
+        .classifier(|error: &WriteError| {
+            (error.kind() == ErrorKind::Schema).then_some(ErrorClass::Transient)
+        })
+        .build()
+        .unwrap();
+    let receipt = flow.submit_tracked(row(&users(), 1, "x")).await.unwrap();
+    let verdict = receipt.await;
+    assert!(matches!(verdict, Ok(Outcome::Written)), "{verdict:?}");
+}
+
+/// What the classifier says is a row's own fault costs none of the rows it was merged with.
+#[tokio::test(start_paused = true)]
+async fn promise_4_the_classifier_decides_whether_a_merged_row_is_sent_in_its_parts() {
+    let driver = watched();
+    driver.inner().refuse(ErrorKind::Permission, Blame::Nobody, is_bad);
+    let flow = BatchFlow::builder(driver.clone())
+        .flush_interval(HOUR)
+        .classifier(|error: &WriteError| {
+            (error.kind() == ErrorKind::Permission).then_some(ErrorClass::Row)
+        })
+        .build()
+        .unwrap();
+    for name in ["good", "bad"] {
+        flow.submit(row(&users(), 1, name)).await.unwrap();
+    }
+    let counts = flow.flush().await.unwrap();
+    assert_eq!((counts.written, counts.rejected), (1, 1));
+    assert_eq!(memory(&driver).value("users", [1_i64], "name"), Some("good".into()));
+}
