@@ -36,12 +36,12 @@ pub use driver::{
     WriteError, fingerprint,
 };
 pub use executor::{Classifier, Executor, RetryPolicy};
-#[cfg(feature = "futures-03")]
-pub use flow::FlowSink;
 pub use flow::{
     BatchFlow, Counts, DriverFn, FlowBuilder, FlowStopped, Health, Receipt, Stats, SubmitAllError,
     SubmitError, SubmitReason, Summary, Tune, driver_fn,
 };
+#[cfg(feature = "futures-03")]
+pub use flow::{FlowSink, SinkError};
 pub use metrics::{FlowProbe, Metrics};
 pub use outcome::{Outcome, RowError};
 pub use request::{FromValue, IntoRow, Request, RequestError, RowSlots};

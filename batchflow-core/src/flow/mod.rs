@@ -32,7 +32,7 @@ pub use builder::FlowBuilder;
 pub use driver_fn::{DriverFn, driver_fn};
 pub use receipt::Receipt;
 #[cfg(feature = "futures-03")]
-pub use sink::FlowSink;
+pub use sink::{FlowSink, SinkError};
 pub use stats::{Counts, Health, Stats, Summary};
 pub use submit::{SubmitAllError, SubmitError, SubmitReason};
 pub use tune::Tune;
@@ -42,7 +42,7 @@ use crate::executor::Executor;
 use crate::metrics::FlowProbe;
 use crate::request::{Request, RequestError};
 use queue::{Deadline, Phase, Refused};
-use shared::{Shared, after};
+use shared::{Life, Shared, after};
 use submit::Wait;
 
 /// Takes rows one at a time, from any task or thread, and writes them in batches.
@@ -198,9 +198,13 @@ impl BatchFlow {
     ///
     /// [`FlowStopped`] where the flow's runtime shut down meanwhile.
     pub async fn flush(&self) -> Result<Counts, FlowStopped> {
-        match self.handle.shared.queue.flush() {
-            None => Ok(Counts::default()),
-            Some(done) => done.await.map_err(|_| FlowStopped(())),
+        let shared = &self.handle.shared;
+        let Some(done) = shared.queue.flush() else { return Ok(Counts::default()) };
+        let mut ended = shared.ended.subscribe();
+        tokio::select! {
+            biased;
+            counts = done => counts.map_err(|_| FlowStopped(())),
+            _ = ended.wait_for(|life| *life == Life::Stopped) => Err(FlowStopped(())),
         }
     }
 
@@ -251,7 +255,10 @@ impl BatchFlow {
         let deadline = Deadline { at: after(limit), then: Phase::Returning };
         shared.queue.close(Phase::Draining, Some(deadline));
         let mut ended = shared.ended.subscribe();
-        ended.wait_for(|ended| *ended).await.map_err(|_| FlowStopped(()))?;
+        let ended = ended.wait_for(|life| *life != Life::Running).await;
+        if !ended.is_ok_and(|life| *life == Life::Done) {
+            return Err(FlowStopped(()));
+        }
         Ok(Summary {
             stats: shared.queue.stats(),
             returned: shared.take_returned(),

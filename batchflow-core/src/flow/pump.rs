@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::flight::Flight;
 use super::lane::{Due, FlightNumber, Held, KeyHash, Lane, Sent};
 use super::queue::{End, Entry, From, Look, Phase};
-use super::shared::{Ended, Shared, after, later};
+use super::shared::{Ended, Life, Shared, after, later};
 use super::station::{Rules, Station, Table, limits};
 use crate::driver::{Attempt, Capabilities, Driver, ErrorKind, TableInfo};
 use crate::executor::{Executor, GRACE};
@@ -74,6 +74,7 @@ impl Pump {
             }
         }
         self.shared.letters.drain(after(grace)).await;
+        self.shared.ended.send_replace(Life::Done);
     }
 
     /// One look around. Returns when the next is needed at the latest.
@@ -432,6 +433,12 @@ impl Drop for Pump {
         self.shared.queue.close(Phase::Abandoning, None);
         let look = self.shared.queue.look();
         self.sweep(&look);
-        self.shared.ended.send_replace(true);
+        self.shared.ended.send_if_modified(|life| {
+            let stopped = *life == Life::Running;
+            if stopped {
+                *life = Life::Stopped;
+            }
+            stopped
+        });
     }
 }

@@ -34,8 +34,8 @@ pub(super) struct Shared {
     pub(super) cancel: Cancel,
     /// Turns true when attempts in flight must end.
     pub(super) stop: watch::Sender<bool>,
-    /// Turns true when the pump has ended.
-    pub(super) ended: watch::Sender<bool>,
+    /// Whether the pump has ended, and how.
+    pub(super) ended: watch::Sender<Life>,
     /// What is done about errors.
     pub(super) classes: Classes,
     pub(super) terms: Terms,
@@ -67,6 +67,16 @@ pub(super) struct Terms {
     pub(super) close_timeout: Duration,
     /// A batch in flight for longer has failed or hangs.
     pub(super) patience: Duration,
+}
+
+/// How far a flow's pump has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    Running,
+    /// Every row has its verdict, and what was to be closed is closed.
+    Done,
+    /// It was dropped half-way, with its runtime. Batches of its own may still be running.
+    Stopped,
 }
 
 /// What the pump last saw, for [`Health`](super::stats::Health).
@@ -112,7 +122,7 @@ impl Shared {
             letters,
             cancel,
             stop: watch::Sender::new(false),
-            ended: watch::Sender::new(false),
+            ended: watch::Sender::new(Life::Running),
             classes,
             terms,
             reporter,

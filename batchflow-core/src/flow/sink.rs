@@ -6,13 +6,13 @@ use std::task::{Context, Poll, ready};
 
 use futures_sink::Sink;
 
-use super::BatchFlow;
 use super::stats::Counts;
 use super::submit::SubmitError;
+use super::{BatchFlow, FlowStopped};
 use crate::request::Request;
 
 type Submitting = Pin<Box<dyn Future<Output = Result<(), SubmitError>> + Send>>;
-type Flushing = Pin<Box<dyn Future<Output = Option<Counts>> + Send>>;
+type Flushing = Pin<Box<dyn Future<Output = Result<Counts, FlowStopped>> + Send>>;
 
 /// A flow as a [`Sink`]; made by [`BatchFlow::sink`].
 ///
@@ -25,6 +25,27 @@ pub struct FlowSink {
     flushing: Option<Flushing>,
 }
 
+/// Why a [`FlowSink`] failed.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// A row was not queued; the error hands it back.
+    Submit(SubmitError),
+    /// The flow's runtime shut down before every row was settled.
+    Stopped(FlowStopped),
+}
+
+impl std::fmt::Display for SinkError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Submit(error) => error.fmt(f),
+            Self::Stopped(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for SinkError {}
+
 impl BatchFlow {
     /// The flow as a [`Sink`] of rows, for [`StreamExt::forward`] and its kin.
     ///
@@ -35,22 +56,22 @@ impl BatchFlow {
 }
 
 impl FlowSink {
-    fn poll_submitted(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SubmitError>> {
+    fn poll_submitted(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
         let Some(submitting) = &mut self.submitting else { return Poll::Ready(Ok(())) };
         let submitted = ready!(submitting.as_mut().poll(cx));
         self.submitting = None;
-        Poll::Ready(submitted)
+        Poll::Ready(submitted.map_err(SinkError::Submit))
     }
 }
 
 impl Sink<Request> for FlowSink {
-    type Error = SubmitError;
+    type Error = SinkError;
 
-    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SubmitError>> {
+    fn poll_ready(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
         self.poll_submitted(cx)
     }
 
-    fn start_send(mut self: Pin<&mut Self>, request: Request) -> Result<(), SubmitError> {
+    fn start_send(mut self: Pin<&mut Self>, request: Request) -> Result<(), SinkError> {
         // A flush that has begun is not for this row.
         self.flushing = None;
         match self.flow.try_submit(request) {
@@ -59,21 +80,21 @@ impl Sink<Request> for FlowSink {
                 self.submitting = Some(Box::pin(async move { flow.submit(request).await }));
                 Ok(())
             }
-            done => done,
+            done => done.map_err(SinkError::Submit),
         }
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SubmitError>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
         ready!(self.poll_submitted(cx))?;
         let flow = self.flow.clone();
         let flushing =
-            self.flushing.get_or_insert_with(|| Box::pin(async move { flow.flush().await.ok() }));
-        ready!(flushing.as_mut().poll(cx));
+            self.flushing.get_or_insert_with(|| Box::pin(async move { flow.flush().await }));
+        let flushed = ready!(flushing.as_mut().poll(cx));
         self.flushing = None;
-        Poll::Ready(Ok(()))
+        Poll::Ready(flushed.map(drop).map_err(SinkError::Stopped))
     }
 
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SubmitError>> {
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SinkError>> {
         self.poll_flush(cx)
     }
 }

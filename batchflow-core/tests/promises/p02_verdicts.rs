@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use batchflow_core::testing::{Fault, Gate, MemoryDriver};
-use batchflow_core::{BatchFlow, ErrorKind, Outcome, RowError};
+use batchflow_core::{BatchFlow, ErrorKind, Outcome, RowError, WriteError, driver_fn};
 
 use crate::support::{HOUR, SECOND, memory, row, users, watched};
 
@@ -102,7 +102,7 @@ fn promise_2_a_runtime_shutdown_settles_every_receipt() {
         assert!(stats.is_conserved());
         let refused = flow.submit(row(&users(), 9, "late")).await.unwrap_err();
         assert!(refused.is_closed());
-        assert!(flow.close().await.is_err() || flow.stats().pending == 0);
+        assert!(flow.close().await.is_err());
     });
 }
 
@@ -124,4 +124,37 @@ async fn promise_2_a_missing_verdict_is_unknown_and_never_written() {
     let fail = crate::support::schema("log", batchflow_core::ConflictStrategy::Fail);
     let receipt = flow.submit_tracked(row(&fail, 1, "x")).await.unwrap();
     assert!(matches!(receipt.await, Err(RowError::Unknown(_))));
+}
+
+/// The rows that a stopped runtime still holds have no verdict yet: whoever closes or flushes the
+/// flow is not told that they have.
+#[test]
+fn promise_2_a_flow_whose_runtime_shuts_down_says_that_it_was_stopped() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let first = builder.worker_threads(2).enable_time().build().unwrap();
+    let (began, has_begun) = std::sync::mpsc::channel();
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let held = Arc::new(std::sync::Mutex::new(held));
+    let driver = driver_fn("blocks its thread", move |_| {
+        began.send(()).unwrap();
+        // Ends when the test lets go of the other end.
+        let _ = held.lock().unwrap().recv();
+        async { Ok::<_, WriteError>(()) }
+    });
+    let flow = first.block_on(async {
+        let flow = BatchFlow::builder(driver).build().unwrap();
+        drop(flow.submit_tracked(row(&users(), 1, "x")).await.unwrap());
+        flow
+    });
+    has_begun.recv().unwrap();
+    first.shutdown_background();
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().unwrap().block_on(async {
+        let closed = flow.close().await;
+        assert!(closed.is_err(), "{closed:?}");
+        assert_eq!(flow.stats().pending, 1);
+        let flushed = tokio::time::timeout(SECOND, flow.flush()).await;
+        assert!(flushed.expect("promise 9: a flush that never ends").is_err());
+    });
+    drop(release);
 }
