@@ -133,3 +133,17 @@ async fn the_longest_spans_there_are_mean_never_and_panic_nowhere() {
     flow.tune(|pace| pace.flush_interval(Duration::MAX));
     assert!(flow.close().await.unwrap().all_written());
 }
+
+/// Rows that the pump holds already, too.
+#[tokio::test(start_paused = true)]
+async fn rows_that_are_never_due_by_their_age_wait_for_others() {
+    let log = Log::default();
+    let flow = BatchFlow::builder(logging(&log)).flush_size(2).flush_interval(Duration::MAX);
+    let flow = flow.build().unwrap();
+    flow.submit(row(1)).await.unwrap();
+    // Two rows wake the pump, but they make no batch.
+    flow.submit(Request::new(&logs()).set("id", 2_i64)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(*log.lock().unwrap(), Vec::<Vec<i64>>::new());
+    assert!(flow.close().await.unwrap().all_written());
+}

@@ -204,7 +204,7 @@ impl Pump {
     fn start_batches(&mut self, look: &Look, now: Instant) {
         let tune = self.shared.tune();
         let due = Due {
-            before: now.checked_sub(tune.flush_interval).unwrap_or(now),
+            before: now.checked_sub(tune.flush_interval),
             flush_upto: look.flush_upto,
             all: look.phase != Phase::Open || look.pressure,
             closes: look.phase != Phase::Open,

@@ -88,8 +88,8 @@ pub(super) struct BatchLimits {
 /// What makes a batch due.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Due {
-    /// Rows at least this old go.
-    pub(super) before: Instant,
+    /// Rows at least this old go; `None`: none is so old.
+    pub(super) before: Option<Instant>,
     /// Rows submitted before this number go.
     pub(super) flush_upto: u64,
     /// Everything goes: the flow closes, or submitters wait for room.
@@ -97,6 +97,13 @@ pub(super) struct Due {
     /// The flow closes.
     pub(super) closes: bool,
     pub(super) limits: BatchLimits,
+}
+
+impl Due {
+    /// Whether a row of this age goes.
+    fn is_old(&self, since: Instant) -> bool {
+        self.before.is_some_and(|before| since <= before)
+    }
 }
 
 struct Claim {
@@ -430,7 +437,7 @@ impl Lane {
             let front = line.front().and_then(row)?;
             let is_due = due.all
                 || line.len() >= due.limits.rows
-                || front.since <= due.before
+                || due.is_old(front.since)
                 || front.first_submission() < due.flush_upto
                 || line.iter().filter_map(row).any(|row| row.tracked);
             return (is_due && self.flights == 0).then_some((front.since, 0));
@@ -442,7 +449,7 @@ impl Lane {
             let is_due = due.all
                 || full
                 || shape.tracked > 0
-                || since <= due.before
+                || due.is_old(since)
                 || submission < due.flush_upto;
             if is_due && oldest.is_none_or(|(oldest, _)| since < oldest) {
                 oldest = Some((since, at));
@@ -475,7 +482,7 @@ impl Lane {
             Trigger::Close
         } else if submission.is_some_and(|submission| submission < due.flush_upto) {
             Trigger::Flush
-        } else if since.is_some_and(|since| since <= due.before) {
+        } else if since.is_some_and(|since| due.is_old(since)) {
             Trigger::Age
         } else if due.all {
             Trigger::Room
