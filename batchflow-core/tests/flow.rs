@@ -147,3 +147,12 @@ async fn rows_that_are_never_due_by_their_age_wait_for_others() {
     assert_eq!(*log.lock().unwrap(), Vec::<Vec<i64>>::new());
     assert!(flow.close().await.unwrap().all_written());
 }
+
+#[test]
+fn a_runtime_without_timers_is_refused() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let built = runtime.block_on(async { BatchFlow::builder(logging(&Log::default())).build() });
+    let error = built.expect_err("a flow cannot wait without timers");
+    assert_eq!(error.field(), "runtime");
+    assert!(error.to_string().contains("enable_time"), "{error}");
+}

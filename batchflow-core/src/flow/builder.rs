@@ -25,6 +25,7 @@ use crate::executor::{
     standard,
 };
 use crate::metrics::{FlowProbe, Metrics, Reporter, Source};
+use crate::unwind::catch;
 
 /// Builds a [`BatchFlow`]; made by [`BatchFlow::builder`] or [`BatchFlow::builder_with`].
 ///
@@ -219,11 +220,15 @@ impl FlowBuilder {
     /// # Errors
     ///
     /// A [`ConfigError`] names the setting that cannot be used; `runtime` where there is no tokio
-    /// runtime.
+    /// runtime, or one without timers.
     pub fn build(self) -> Result<BatchFlow, ConfigError> {
         self.check()?;
         let runtime = Runtime::try_current()
             .map_err(|_| ConfigError::new("runtime", "there is no tokio runtime here"))?;
+        // Tokio tells in no other way whether a runtime has timers.
+        catch(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| {
+            ConfigError::new("runtime", "it has no timers: build it with enable_time")
+        })?;
         let tune = self.tune;
         let slots = Slots::new(tune.concurrency);
         let health = Arc::new(Health::default());
