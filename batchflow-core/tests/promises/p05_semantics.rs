@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use batchflow_core::testing::{Column, MemoryDriver, Table};
 use batchflow_core::{
-    BatchFlow, ColumnKind, Comparison, ConflictStrategy, Merge, Request, Schema, Value,
+    BatchFlow, Coalescer, ColumnKind, Comparison, ConflictStrategy, Key, Merge, Merged, Request,
+    Schema, Value,
 };
 
 use crate::support::HOUR;
@@ -100,4 +101,49 @@ async fn promise_5_fail_merges_nothing_and_keeps_the_order_of_submission() {
     assert_eq!((counts.written, counts.superseded, counts.rejected), (3, 0, 1));
     let ids: Vec<Value> = driver.rows("log").into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(ids, [Value::I64(3), Value::I64(1), Value::I64(2)]);
+}
+
+/// Rows are merged into what could never have been submitted.
+#[derive(Debug)]
+struct Wayward(fn(&mut Request));
+
+impl Coalescer for Wayward {
+    fn key(&self, row: &Request) -> Option<Key> {
+        Some(Key::from(row.get::<i64>("id").unwrap().unwrap()))
+    }
+
+    fn merge(&self, kept: &mut Request, _: &Request) -> Merged {
+        (self.0)(kept);
+        Merged::Merged
+    }
+}
+
+fn touching() -> Schema {
+    Schema::builder("t")
+        .columns(["id", "name", "at"])
+        .key(["id"])
+        .on_conflict(ConflictStrategy::Update)
+        .touch("at")
+        .build()
+        .unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_5_what_a_coalescer_makes_of_a_row_is_checked_like_a_row() {
+    let elsewhere = |kept: &mut Request| {
+        let other = Schema::new("u", ConflictStrategy::Update, ["id"]).unwrap();
+        *kept = other.row((1_i64,)).unwrap();
+    };
+    let wayward: [fn(&mut Request); 2] =
+        [|kept| _ = kept.merge_value(2, Some(Value::from("a touched column"))), elsewhere];
+    for change in wayward {
+        let driver = Arc::new(MemoryDriver::new());
+        let flow = BatchFlow::builder(driver.clone()).flush_interval(HOUR);
+        let flow = flow.coalescer(Wayward(change)).build().unwrap();
+        for name in ["a", "b"] {
+            flow.submit(touching().row((1_i64, name)).unwrap()).await.unwrap();
+        }
+        let counts = flow.flush().await.unwrap();
+        assert_eq!((counts.written, counts.superseded), (2, 0));
+    }
 }

@@ -63,8 +63,15 @@ impl Lane {
         match answer {
             Ok(Merged::Keep) => Plan::Keep,
             Ok(Merged::Replace) => Plan::Replace,
-            // A row that changed its key would take another row's place in the order.
-            Ok(Merged::Merged) if self.rules.same(kept, &merged) => Plan::Combine(merged),
+            // A row that changed its key would take another row's place in the order, and one that
+            // could not have been submitted would be refused with the rest of its batch.
+            Ok(Merged::Merged)
+                if merged.schema() == kept.schema()
+                    && merged.fault().is_none()
+                    && self.rules.same(kept, &merged) =>
+            {
+                Plan::Combine(merged)
+            }
             _ => Plan::Separate,
         }
     }
