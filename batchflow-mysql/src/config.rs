@@ -33,6 +33,8 @@ pub enum SslMode {
     /// given.
     Required,
     /// Always encrypted, with a certificate that a trusted authority has signed for whatever name.
+    /// It must have one as an alternative name of its subject, which those that MySQL makes for
+    /// itself have not.
     VerifyCa,
     /// Always encrypted, with a certificate that a trusted authority has signed for this host.
     VerifyIdentity,

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use batchflow_core::{
-    Attempt, Batch, Capabilities, CommitToken, Driver, ErrorKind, Preview, Report, Schema, Settled,
-    ShowValues, Stage, TableInfo, WriteError,
+    Attempt, Batch, Capabilities, CommitToken, ConflictStrategy, Driver, ErrorClass, ErrorKind,
+    Preview, Report, Schema, Settled, ShowValues, Stage, TableInfo, WriteError,
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::{LONGEST_CONNECT, MysqlConfig};
 use crate::connect::{self, GivenPool, Source};
-use crate::error::translate;
 use crate::fence::Fences;
 use crate::guarded::Guarded;
 use crate::ledger::Ledger;
@@ -34,12 +33,15 @@ const LOOK_UP: Duration = Duration::from_secs(30);
 /// A table is looked up again for a value that does not fit after this long, not before.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// A table that may have got another unique key is looked up again after this long.
+const OLD: Duration = Duration::from_secs(60);
+
 /// Writes batches into MySQL and MariaDB, each in one transaction.
 ///
 /// The driver chooses among several [ways](Way) of writing, by the server and the batch, ends on
 /// the server what it gives up, and can tell what became of a commit whose answer was lost where it
 /// keeps a [ledger](MysqlConfig::ledger). MySQL 8.0, MariaDB 10.5 or newer, with tables that know
-/// transactions.
+/// transactions. A proxy in between must lead each connection to one session of one server.
 ///
 /// ```no_run
 /// use batchflow_mysql::{BatchFlow, MysqlDriver};
@@ -176,8 +178,7 @@ impl MysqlDriver {
         let mut open = Guarded::new(session, &self.fences);
         let read = async {
             let session = open.session()?;
-            let begun = session.begin(time.limit_of(LOOK_UP)).await;
-            begun.map_err(|error| translate(&error, Stage::Describe, None))?;
+            session.begin(time.limit_of(LOOK_UP)).await?;
             self.check_ledger(session).await?;
             let known = Arc::clone(session.known());
             let table = Table::read(session.conn()?, &known.server, schema).await?;
@@ -199,10 +200,37 @@ impl MysqlDriver {
     /// The plan for a batch, whose table is looked up if it has not been.
     async fn plan(&self, batch: &Batch, time: Time) -> Result<Arc<Plan>, WriteError> {
         if let Some(plan) = self.plans.get(batch) {
-            return plan;
+            return match plan {
+                Ok(plan) if self.is_old(batch.schema(), &plan) => {
+                    self.renew(batch, time, plan).await
+                }
+                plan => plan,
+            };
         }
         let found = self.look_up(batch.schema(), time).await?;
         self.plans.get(batch).unwrap_or_else(|| Plans::plan_once(batch, &found))
+    }
+
+    /// Whether a plan would let a row hit one of another key, had the table got another unique key
+    /// since: no error would tell.
+    fn is_old(&self, schema: &Schema, plan: &Plan) -> bool {
+        schema.strategy() != ConflictStrategy::Fail
+            && !plan.table.other_unique_keys
+            && self.plans.looked_up(schema).is_some_and(|since| since.elapsed() > OLD)
+    }
+
+    /// The plan by a new look at the table; the one there is where that fails for the moment.
+    async fn renew(
+        &self,
+        batch: &Batch,
+        time: Time,
+        plan: Arc<Plan>,
+    ) -> Result<Arc<Plan>, WriteError> {
+        match self.look_up(batch.schema(), time).await {
+            Ok(found) => self.plans.get(batch).unwrap_or_else(|| Plans::plan_once(batch, &found)),
+            Err(error) if error.kind().class() == ErrorClass::Systemic => Err(error),
+            Err(_for_the_moment) => Ok(plan),
+        }
     }
 
     /// Writes a batch, trying once more where the table turns out to have changed, or where rows
@@ -217,7 +245,8 @@ impl MysqlDriver {
                 plan = self.plan(batch, time) => plan?,
             };
             let (error, next) = match self.write_once(batch, attempt, time, &plan).await {
-                Ok(affected) => return Ok(Report::all().with_affected(affected)),
+                Ok(Some(affected)) => return Ok(Report::all().with_affected(affected)),
+                Ok(None) => return Ok(Report::all()),
                 Err(failed) => failed,
             };
             match next {
@@ -258,7 +287,7 @@ impl MysqlDriver {
         attempt: &Attempt,
         time: Time,
         plan: &Arc<Plan>,
-    ) -> Result<u64, (WriteError, Next)> {
+    ) -> Result<Option<u64>, (WriteError, Next)> {
         let stop = |error| (self.placed(error, batch.schema()), Next::GiveUp);
         let (mut plan, mut payload) = (Arc::clone(plan), self.encode(plan, batch, attempt)?);
         let acquired = tokio::select! {

@@ -168,7 +168,7 @@ impl Open {
             take(self.mark),
         );
         let locked = first_value(self.conn()?, &text).await;
-        is_taken(locked.map_err(|error| translate(&error, Stage::Connect, None)))
+        is_taken(locked.map_err(|error| translate(&error, Stage::Connect, None))?)
     }
 
     /// Puts the user's own settings right.
@@ -201,8 +201,8 @@ fn take(mark: Mark) -> String {
     format!("SELECT GET_LOCK('{}', 0)", mark.lock())
 }
 
-fn is_taken(locked: Result<Option<Value>, WriteError>) -> Result<(), WriteError> {
-    match locked? {
+fn is_taken(locked: Option<Value>) -> Result<(), WriteError> {
+    match locked {
         Some(Value::Int(1) | Value::UInt(1)) => Ok(()),
         Some(Value::Bytes(one)) if one == b"1" => Ok(()),
         _ => {
@@ -277,28 +277,27 @@ impl Session {
     }
 
     /// Begins a transaction whose statements are given so long each.
-    pub(crate) async fn begin(&mut self, limit: Limit) -> Result<(), Error> {
+    pub(crate) async fn begin(&mut self, limit: Limit) -> Result<(), WriteError> {
         let known = &self.open.known;
-        let text = match &self.home {
+        let (text, locks) = match &self.home {
             Home::Given { resets, .. } => {
                 let all = variables(known, limit);
                 let kept = if *resets { String::new() } else { save(&all) + "; " };
                 let (set, level) = (set(&all), isolation(known));
                 let lock = take(self.open.mark);
-                format!(
+                let text = format!(
                     "{kept}{set}; {lock}; SET TRANSACTION ISOLATION LEVEL {level}; \
                      START TRANSACTION"
-                )
+                );
+                (text, true)
             }
             _ if self.open.limit.covers(limit) => return Ok(()),
-            _ => set(&limit.variables(known)),
+            _ => (set(&limit.variables(known)), false),
         };
-        let is_given = matches!(self.home, Home::Given { .. });
-        if let Some(conn) = &mut self.open.conn {
-            let locked = first_value(conn, &text).await?;
-            if is_given {
-                is_taken(Ok(locked)).map_err(|error| Error::Other(Box::new(error)))?;
-            }
+        let locked = first_value(self.open.conn()?, &text).await;
+        let locked = locked.map_err(|error| translate(&error, Stage::Connect, None))?;
+        if locks {
+            is_taken(locked)?;
         }
         self.open.limit = limit;
         Ok(())

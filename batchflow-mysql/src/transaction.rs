@@ -4,7 +4,7 @@
 //! and the commit. Until the commit is sent nothing can be applied, whatever becomes of the
 //! connection. From then on a lost answer leaves the batch unknown, with a token to ask by.
 
-use batchflow_core::{Attempt, Batch, CommitToken, ErrorKind, Stage, WriteError};
+use batchflow_core::{Attempt, Batch, CommitToken, ConflictStrategy, ErrorKind, Stage, WriteError};
 use mysql_async::Error;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
@@ -45,20 +45,25 @@ pub(crate) struct Transaction<'a> {
 }
 
 impl Transaction<'_> {
-    /// Writes the batch, whole or not at all. How many rows the server says it changed.
+    /// Writes the batch, whole or not at all. How many rows the server says it inserted, where it
+    /// can tell: an update may count as two rows, or none.
     pub(crate) async fn run(
         &self,
         payload: Payload,
         fences: &Fences,
         session: Session,
-    ) -> Result<u64, Ended> {
+    ) -> Result<Option<u64>, Ended> {
         let mut open = Guarded::new(session, fences);
         let sent = {
             let session = open.session()?;
             let send = async {
                 session.begin(self.time.limit()).await.map_err(Sent::NotBegun)?;
-                let conn = session.conn().map_err(Sent::Error)?;
-                payload.send(conn, self.plan).await.map_err(Sent::Failed)
+                let conn = session.conn().map_err(Sent::NotBegun)?;
+                let affected = payload.send(conn, self.plan).await.map_err(Sent::Failed)?;
+                let strategy = self.batch.schema().strategy();
+                let counts = matches!(strategy, ConflictStrategy::Fail | ConflictStrategy::Ignore)
+                    && !conn.opts().client_found_rows();
+                Ok(counts.then_some(affected))
             };
             tokio::select! {
                 biased;
@@ -73,14 +78,13 @@ impl Transaction<'_> {
                 return Err(Ended::Refused(failed));
             }
             Err(Sent::NotBegun(error)) => {
-                open.end(Some(&error)).await;
-                return Err(Ended::Error(translate(&error, Stage::Connect, None)));
+                open.end(None).await;
+                return Err(Ended::Error(error));
             }
             Err(Sent::Stopped(why)) => {
                 open.fence(self.time.grace()).await;
                 return Err(Ended::Error(why));
             }
-            Err(Sent::Error(error)) => return Err(Ended::Error(error)),
         };
         self.commit(open).await.map(|()| affected).map_err(Ended::Error)
     }
@@ -159,10 +163,9 @@ impl Transaction<'_> {
 
 /// Why a batch was not written up to its commit.
 enum Sent {
-    NotBegun(Error),
+    NotBegun(WriteError),
     Failed(Failed),
     Stopped(WriteError),
-    Error(WriteError),
 }
 
 /// What was answered with an error.

@@ -103,7 +103,7 @@ async fn promise_8_a_commit_that_never_arrived_is_known_by_the_ledger() {
         sleep(Duration::from_millis(50)).await;
         // The note waits, and its commit behind it; nobody will hear its answer.
         write.abort();
-        assert_eq!(write.await.unwrap_err().is_cancelled(), true);
+        assert!(write.await.unwrap_err().is_cancelled());
         let fate = tokio::spawn(async move {
             let fate = settled(&driver, &attempt).await;
             driver.close().await;

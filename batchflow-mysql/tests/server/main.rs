@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod altered;
 mod connect;
 mod ends;
 mod examples;
