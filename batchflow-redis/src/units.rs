@@ -49,7 +49,7 @@ pub(crate) fn units(
     rows: impl ExactSizeIterator<Item = usize>,
     verdicts: &mut [Option<Verdict>],
 ) -> Vec<Unit> {
-    let mut building = Building::new(plan, plan.way(rows.len()));
+    let mut building = Building::new(plan, plan.way(rows.len()), rows.len(), batch.size_bytes());
     let mut row = Row::default();
     for at in rows {
         match row.encode(&plan.shape, batch, at) {
@@ -77,7 +77,19 @@ struct Building<'a> {
 }
 
 impl<'a> Building<'a> {
-    fn new(plan: &'a Plan, way: Way) -> Self {
+    /// With room for rows of so many bytes.
+    fn new(plan: &'a Plan, way: Way, rows: usize, bytes: usize) -> Self {
+        let (packed, words) = match way {
+            Way::Script => {
+                let share = bytes / rows.max(1) * rows.min(SCRIPT_ROWS);
+                (Packed::with_room(share.min(SCRIPT_BYTES)), Spans::default())
+            }
+            Way::Mset => {
+                let rows = rows.min(MSET_PAIRS);
+                (Packed::default(), Spans::with_room(bytes.min(MSET_BYTES), 2 * rows))
+            }
+            Way::Commands => (Packed::default(), Spans::default()),
+        };
         Self {
             plan,
             way,
@@ -85,8 +97,8 @@ impl<'a> Building<'a> {
             rows: Vec::new(),
             size: 0,
             nulls: false,
-            packed: Packed::default(),
-            words: Spans::default(),
+            packed,
+            words,
             commands: Vec::new(),
         }
     }
@@ -129,11 +141,19 @@ impl<'a> Building<'a> {
         }
         self.size = 0;
         let body = match self.way {
-            Way::Mset => Body::Mset(std::mem::take(&mut self.words).finish()),
-            Way::Script => Body::Script {
-                packed: std::mem::take(&mut self.packed).finish(),
-                nulls: std::mem::take(&mut self.nulls),
-            },
+            Way::Mset => {
+                let (bytes, words) = self.words.room();
+                let next = Spans::with_room(bytes + bytes / 8, words);
+                Body::Mset(std::mem::replace(&mut self.words, next).finish())
+            }
+            Way::Script => {
+                // The next one is mostly as large.
+                let next = Packed::with_room(self.packed.size() + self.packed.size() / 8);
+                Body::Script {
+                    packed: std::mem::replace(&mut self.packed, next).finish(),
+                    nulls: std::mem::take(&mut self.nulls),
+                }
+            }
             Way::Commands => Body::Commands(std::mem::take(&mut self.commands)),
         };
         self.units.push(Unit { rows, body });

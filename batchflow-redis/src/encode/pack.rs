@@ -16,6 +16,15 @@ pub(crate) struct Packed {
 const HEADER: usize = 5;
 
 impl Packed {
+    /// With room for so many bytes.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), elements: 0 }
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(crate) fn push(&mut self, row: &Row) {
         if self.bytes.is_empty() {
             self.bytes.resize(HEADER, 0);
@@ -83,6 +92,15 @@ pub(crate) struct Spans {
 }
 
 impl Spans {
+    /// With room for so many bytes, and so many words.
+    pub(crate) fn with_room(bytes: usize, words: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(words) }
+    }
+
+    pub(crate) fn room(&self) -> (usize, usize) {
+        (self.bytes.len(), self.ends.len())
+    }
+
     pub(crate) fn push(&mut self, word: &[u8]) {
         self.bytes.extend_from_slice(word);
         self.ends.push(self.bytes.len());

@@ -56,15 +56,7 @@ pub(super) fn write(shape: &Shape, nulls: bool, lua: &mut String) {
         fill(shape, lua);
         "P(unpack(t))".to_owned()
     } else {
-        let mut words = String::from("P('HSET',k");
-        for (at, cell) in shape.cells.iter().enumerate() {
-            let _ = write!(words, ",{},a[i+{}]", quoted(&cell.name), at + 1);
-        }
-        if let Some(touch) = &shape.touch {
-            let _ = write!(words, ",{},now", quoted(touch));
-        }
-        words.push(')');
-        words
+        literal(shape)
     };
     let _ = writeln!(lua, " local e=bad({call})");
     if shape.strategy == ConflictStrategy::Replace {
@@ -76,6 +68,24 @@ pub(super) fn write(shape: &Shape, nulls: bool, lua: &mut String) {
         lua.push_str(" P('PERSIST',k)\n");
     }
     lua.push_str("end\n");
+}
+
+/// The call that writes every field, if it can be written out.
+pub(super) fn set(shape: &Shape) -> Option<String> {
+    (shape.cells.len() * 2 <= MOST_WORDS).then(|| literal(shape))
+}
+
+/// An `HSET` whose words are written out.
+fn literal(shape: &Shape) -> String {
+    let mut words = String::from("P('HSET',k");
+    for (at, cell) in shape.cells.iter().enumerate() {
+        let _ = write!(words, ",{},a[i+{}]", quoted(&cell.name), at + 1);
+    }
+    if let Some(touch) = &shape.touch {
+        let _ = write!(words, ",{},now", quoted(touch));
+    }
+    words.push(')');
+    words
 }
 
 /// Whether every column is written over what is there.
