@@ -11,5 +11,7 @@ mod support;
 
 mod conformance;
 mod ends;
+/// Tests that kill, cut and stall connections.
+mod faults;
 mod layouts;
 mod verdicts;

@@ -122,3 +122,11 @@ pub(crate) fn address(url: &str) -> String {
     let address = after.split(['/', '?']).next().unwrap_or_default();
     if address.contains(':') { address.to_owned() } else { format!("{address}:6379") }
 }
+
+/// The seeds of a random test: `BATCHFLOW_SEEDS` of them from `BATCHFLOW_FAULT_SEED` on, as
+/// `cargo xtask integration --seeds N --seed S` sets them; one, left out.
+pub(crate) fn seeds() -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse().ok());
+    let first = number("BATCHFLOW_FAULT_SEED").unwrap_or(1_u64);
+    first..first.saturating_add(number("BATCHFLOW_SEEDS").unwrap_or(1))
+}

@@ -1,0 +1,189 @@
+//! [`Rig`]: a flow under fire, its history, and the judgement.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use batchflow_core::conformance::{Fate, History};
+use batchflow_core::testing::{Column, Table};
+use batchflow_redis::{
+    BatchFlow, ColumnKind, ConflictStrategy, Layout, Merge, RedisConfig, RedisDriver, Request,
+    RetryPolicy, Schema, Stats, Value,
+};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::support::{Direct, fresh, url};
+
+/// Keys of each hash table: few, so that each is written again and again.
+const KEYS: i64 = 60;
+
+/// No row waits longer for its verdict, whatever happens.
+const LONGEST: Duration = Duration::from_secs(90);
+
+/// Which rows are submitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Appended to a list: a second try would double them.
+    Plain,
+    /// Added to a hash's count: a second try would falsify it.
+    Counting,
+    /// Written over a hash: a second try is harmless, unless it comes too late.
+    Setting,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Plain, Self::Counting, Self::Setting];
+}
+
+/// A flow under fire, its history and its tables.
+#[derive(Clone)]
+pub(super) struct Rig {
+    flow: BatchFlow,
+    history: History,
+    tables: [(Schema, Table); 3],
+    next: Arc<AtomicI64>,
+    seed: u64,
+}
+
+impl Rig {
+    /// A flow to `target` that writes tables of its own.
+    pub(super) async fn new(target: &str, seed: u64) -> Self {
+        let tables = Kind::ALL.map(table);
+        let config = RedisConfig::from_url(target).unwrap().pool_size(4);
+        let config = config.connect_timeout(Duration::from_secs(1));
+        let mut driver = RedisDriver::connect_with(config).await.unwrap();
+        for (kind, (_, table)) in Kind::ALL.into_iter().zip(&tables) {
+            let name = table.name();
+            let layout = match kind {
+                Kind::Plain => Layout::list(name),
+                _ => Layout::hash(format!("{name}:")).key_fields(),
+            };
+            driver = driver.layout(name, layout);
+        }
+        let retry = RetryPolicy::default().seed(seed).give_up_after(Duration::from_secs(60));
+        let retry =
+            retry.first_delay(Duration::from_millis(5)).max_delay(Duration::from_millis(200));
+        let flow = BatchFlow::builder(driver)
+            .flush_size(25)
+            .concurrency(4)
+            .retry(retry)
+            .timeout(Duration::from_millis(700))
+            .flush_interval(Duration::from_millis(5))
+            .build()
+            .unwrap();
+        let next = Arc::new(AtomicI64::new(1));
+        Self { flow, history: History::new(), tables, next, seed }
+    }
+
+    /// Submits so many rows from each of so many tasks; the verdicts come in the tasks returned.
+    pub(super) fn burst(&self, tasks: u64, rows: usize) -> JoinSet<()> {
+        let mut set = JoinSet::new();
+        for task in 0..tasks {
+            let rig = self.clone();
+            set.spawn(async move { rig.submit(rows, task).await });
+        }
+        set
+    }
+
+    async fn submit(&self, rows: usize, task: u64) {
+        let mut dice = fastrand::Rng::with_seed(self.seed.wrapping_mul(31).wrapping_add(task));
+        let mut receipts = Vec::with_capacity(rows);
+        for _ in 0..rows {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let kind = dice.usize(..3);
+            let schema = &self.tables[kind].0;
+            let request = match Kind::ALL[kind] {
+                Kind::Plain => Request::new(schema).set("n", number),
+                Kind::Counting | Kind::Setting => Request::new(schema)
+                    .set("id", dice.i64(0..KEYS))
+                    .set("last", number)
+                    .set("hits", 1_i64),
+            };
+            let entry = self.history.begin(&request);
+            let receipt = in_time(self.flow.submit_tracked(request)).await.unwrap();
+            self.history.queued(entry, Some(receipt.submission()));
+            receipts.push((entry, receipt));
+            if dice.u8(..4) == 0 {
+                tokio::time::sleep(Duration::from_millis(dice.u64(..4))).await;
+            }
+        }
+        for (entry, receipt) in receipts {
+            self.history.settled(entry, &in_time(receipt).await);
+        }
+    }
+
+    /// Closes the flow, and judges: every row's verdict, the counts, and all tables.
+    pub(super) async fn finish(self, what: &str) -> Stats {
+        let what = format!("{what}, seed {}", self.seed);
+        let stats = in_time(self.flow.close()).await.unwrap().stats;
+        assert!(stats.is_conserved() && stats.pending == 0, "{what}: promise 1: {stats:?}");
+        let is_unknown = |fate| matches!(fate, Fate::Unknown | Fate::StillRunning);
+        for (told, seen) in [
+            (stats.submitted, self.history.queued_rows()),
+            (stats.written, self.history.count(|fate| fate == Fate::Written)),
+            (stats.superseded, self.history.count(|fate| fate == Fate::Superseded)),
+            (stats.unknown, self.history.count(is_unknown)),
+        ] {
+            assert_eq!(told, seen as u64, "{what}: promise 1: the receipts differ from {stats:?}");
+        }
+        self.history.check_verdicts().unwrap_or_else(|broken| panic!("{what}: {broken}"));
+        for (kind, (_, table)) in Kind::ALL.into_iter().zip(&self.tables) {
+            let found = read(kind, table).await;
+            let judged = self.history.check_table(table, &found);
+            judged.unwrap_or_else(|broken| panic!("{what}: {kind:?}: {stats:?}: {broken}"));
+        }
+        println!("{what}: {stats:?}");
+        stats
+    }
+}
+
+/// Waits for what must not hang.
+pub(super) async fn in_time<T>(of: impl Future<Output = T>) -> T {
+    timeout(LONGEST, of).await.expect("promise 9: it hangs")
+}
+
+/// Waits for all of some tasks, and panics as they did.
+pub(super) async fn join(mut tasks: JoinSet<()>) {
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+}
+
+fn table(kind: Kind) -> (Schema, Table) {
+    let name = fresh(&format!("{kind:?}").to_lowercase());
+    let integer = |name| Column::new(name, ColumnKind::Integer);
+    if kind == Kind::Plain {
+        let schema = Schema::builder(&*name).columns(["n"]).build().unwrap();
+        return (schema, Table::new(name).column(integer("n")));
+    }
+    let schema = Schema::builder(&*name).columns(["id", "last", "hits"]).key(["id"]);
+    let schema = schema.on_conflict(ConflictStrategy::Update);
+    let schema = if kind == Kind::Counting { schema.merge("hits", Merge::Add) } else { schema };
+    let table = Table::new(name)
+        .column(integer("id").not_null())
+        .column(integer("last"))
+        .column(integer("hits"))
+        .unique(["id"]);
+    (schema.build().unwrap(), table)
+}
+
+/// What is there, past every fault.
+async fn read(kind: Kind, table: &Table) -> Vec<Vec<Value>> {
+    let mut direct = Direct::connect(&url()).await;
+    let number = |text: &str| text.parse().map_or(Value::Null, Value::I64);
+    if kind == Kind::Plain {
+        let list = direct.ask(&format!("LRANGE {} 0 -1", table.name())).await;
+        return list.split_whitespace().map(|text| vec![number(text)]).collect();
+    }
+    let mut rows = Vec::new();
+    for id in 0..KEYS {
+        let key = format!("{}:{id}", table.name());
+        if direct.ask(&format!("EXISTS {key}")).await == "1" {
+            let fields = direct.ask(&format!("HMGET {key} id last hits")).await;
+            rows.push(fields.split(' ').map(number).collect());
+        }
+    }
+    rows
+}
