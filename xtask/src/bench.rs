@@ -1,4 +1,4 @@
-//! `cargo xtask bench core|sqlite|postgres`: the benchmarks, against their rivals in the same run.
+//! `cargo xtask bench core|sqlite|postgres|mysql`: the benchmarks, against their rivals in the same run.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,20 +11,23 @@ use crate::workspace::Workspace;
 use crate::{Error, cargo, integration};
 
 /// What can be benchmarked: its name here, its crate, its bench targets.
-const BENCHES: [(&str, &str, &[&str]); 3] = [
+const BENCHES: [(&str, &str, &[&str]); 4] = [
     ("core", "batchflow-core", &["core", "allocations"]),
     ("sqlite", "batchflow-sqlite", &["upsert"]),
     ("postgres", "batchflow-postgres", &["upsert"]),
+    ("mysql", "batchflow-mysql", &["upsert"]),
 ];
 
 pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<(), Error> {
     let mut which = None;
     let mut json = None;
     let mut quick = false;
+    let mut options = integration::Options::default();
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("json") => json = Some(PathBuf::from(arguments.value()?)),
             Long("quick") => quick = true,
+            Long("mysqld") => options.mysqld.push(std::path::absolute(arguments.value()?)?),
             Value(name) if which.is_none() => which = Some(name.string()?),
             other => return Err(other.unexpected().into()),
         }
@@ -41,7 +44,7 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<(), Error> {
         write(path, &[])?;
     }
     let workspace = Workspace::load()?;
-    let server = integration::server_for_bench(&workspace, package)?;
+    let server = integration::server_for_bench(&workspace, package, &options)?;
     let mut steps = Steps::new();
     let mut figures = Vec::new();
     for target in *targets {

@@ -13,11 +13,16 @@ pub(crate) fn command(subcommand: &str) -> Command {
 
 /// What a command prints; an error with its own complaint where it fails.
 pub(crate) fn output(command: &mut Command) -> Result<String, Error> {
-    let output =
-        command.output().map_err(|error| format!("cannot run {}: {error}", shown(command)))?;
+    let line = shown(command);
+    output_of(command, &line)
+}
+
+/// The same for a command that an error shows as this line: it may hold what nobody is to read.
+pub(crate) fn output_of(command: &mut Command, line: &str) -> Result<String, Error> {
+    let output = command.output().map_err(|error| format!("cannot run {line}: {error}"))?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{} failed:\n{}", shown(command), complaint.trim_end()).into());
+        return Err(format!("{line} failed:\n{}", complaint.trim_end()).into());
     }
     Ok(String::from_utf8(output.stdout)?)
 }

@@ -66,7 +66,7 @@ impl Servers {
 
     /// A server of the version under test, with settings such as `max_connections=10`.
     pub(crate) async fn postgres(&self, settings: &str) -> OwnServer {
-        let started = self.start(format!("postgres {settings}")).await;
+        let started = self.start(format!("server {settings}")).await;
         started.unwrap_or_else(|why| panic!("{why}"))
     }
 

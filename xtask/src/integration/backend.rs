@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::context::Context;
-use super::docker::Image;
+use super::docker::{self, Image};
+use super::mysql::{Install, Lax, Program};
 use super::options::Options;
 use super::postgres::{Binaries, Bouncer, Cluster};
-use super::server::Source;
+use super::server::{Source, Variant};
 use super::{apt, options};
 use crate::Error;
 
@@ -25,14 +26,10 @@ pub(crate) struct Backend {
 pub(crate) struct Kind {
     /// The variable that names one by its URL, to whoever runs this and to the tests.
     pub(crate) variable: &'static str,
-    /// The variable that names it past a pooler, where the tests are behind one.
-    pub(crate) direct_variable: &'static str,
     /// Where one usually listens.
     pub(crate) usual_port: u16,
     /// The tests that stop and kill servers of their own, by the part of their names that tells.
     pub(crate) own_servers: &'static str,
-    /// The tests that run behind a pooler as well, by parts of their names.
-    pub(crate) pooled: &'static [&'static str],
     /// Finds what is on this machine, or brings it.
     pub(crate) find: fn(&Context, &Options) -> Result<Found, Error>,
 }
@@ -41,25 +38,44 @@ pub(crate) struct Kind {
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) sources: Vec<Arc<dyn Source>>,
+    /// How each of them is met beside directly.
+    pub(crate) variants: Vec<Arc<dyn Variant>>,
+    /// What tests may put before a server of their own.
     pub(crate) poolers: Vec<Bouncer>,
     /// What is missing, and how it would come.
     pub(crate) missing: Option<String>,
-    pub(crate) missing_pooler: Option<String>,
+    /// A variant that could be, and how it would come.
+    pub(crate) missing_variant: Option<MissingVariant>,
+}
+
+/// What a run with it is called, and why there is none.
+#[derive(Debug)]
+pub(crate) struct MissingVariant {
+    pub(crate) label: &'static str,
+    pub(crate) why: String,
 }
 
 /// Every backend.
-pub(crate) static BACKENDS: [Backend; 2] = [
+pub(crate) static BACKENDS: [Backend; 3] = [
     Backend { name: "sqlite", package: "batchflow-sqlite", server: None },
     Backend {
         name: "postgres",
         package: "batchflow-postgres",
         server: Some(Kind {
             variable: "BATCHFLOW_POSTGRES_URL",
-            direct_variable: "BATCHFLOW_POSTGRES_DIRECT_URL",
             usual_port: 5_432,
             own_servers: "faults::",
-            pooled: &["conformance::", "strategies::", "shared::"],
             find: postgres,
+        }),
+    },
+    Backend {
+        name: "mysql",
+        package: "batchflow-mysql",
+        server: Some(Kind {
+            variable: "BATCHFLOW_MYSQL_URL",
+            usual_port: 3_306,
+            own_servers: "faults::",
+            find: mysql,
         }),
     },
 ];
@@ -69,9 +85,10 @@ fn postgres(context: &Context, options: &Options) -> Result<Found, Error> {
     let mut found = Found::default();
     let mut here = binaries()?;
     if here.is_empty() {
-        if let Some(image) = Image::fetch(&context.logs)? {
+        if let Some(image) = Image::fetch(&docker::POSTGRES, context)? {
             found.sources.push(Arc::new(image));
-            found.missing_pooler = Some("a pooler is tested before private servers only".into());
+            let why = "a pooler is tested before servers without a container only";
+            found.missing_variant = Some(no_pooler(why.into()));
             return Ok(found);
         }
         if options.install {
@@ -101,8 +118,46 @@ fn postgres(context: &Context, options: &Options) -> Result<Found, Error> {
         }
     }
     if found.poolers.is_empty() {
-        found.missing_pooler =
-            Some(format!("no PgBouncer found: {}; or --pgbouncer PATH", remedy("pgbouncer")));
+        let why = format!("no PgBouncer found: {}; or --pgbouncer PATH", remedy("pgbouncer"));
+        found.missing_variant = Some(no_pooler(why));
+    }
+    let pooler = |pooler: &Bouncer| -> Arc<dyn Variant> { Arc::new(pooler.clone()) };
+    found.variants = found.poolers.iter().map(pooler).collect();
+    Ok(found)
+}
+
+fn no_pooler(why: String) -> MissingVariant {
+    MissingVariant { label: "behind a pooler", why }
+}
+
+/// MySQL's and MariaDB's servers are two families of one backend.
+fn mysql(context: &Context, options: &Options) -> Result<Found, Error> {
+    let programs = || Program::find(&options.mysqld, &context.account);
+    let mut found = Found { variants: vec![Arc::new(Lax)], ..Found::default() };
+    let mut here = programs()?;
+    if here.is_empty() {
+        for recipe in [&docker::MARIADB, &docker::MYSQL] {
+            let Some(image) = Image::fetch(recipe, context)? else { break };
+            found.sources.push(Arc::new(image));
+        }
+        if !found.sources.is_empty() {
+            return Ok(found);
+        }
+        if options.install {
+            apt::install(&["mariadb-server"])?;
+            here = programs()?;
+        }
+    }
+    if here.is_empty() {
+        found.missing = Some(format!(
+            "no MySQL and no MariaDB found, no Docker engine answers: {}; or name a server: \
+             BATCHFLOW_MYSQL_URL=mysql://…, or its program: --mysqld PATH",
+            remedy("mariadb-server"),
+        ));
+        return Ok(found);
+    }
+    for program in here {
+        found.sources.push(Arc::new(Install::new(program, context)?));
     }
     Ok(found)
 }
@@ -112,11 +167,13 @@ fn remedy(package: &str) -> String {
     if apt::is_here() {
         apt::line(&[package])
     } else if cfg!(target_os = "macos") {
+        let package = package.strip_suffix("-server").unwrap_or(package);
         format!("brew install {package}")
     } else if Path::new("/etc/redhat-release").exists() {
         let package = if package == "postgresql" { "postgresql-server" } else { package };
         format!("dnf install {package}")
     } else if Path::new("/sbin/apk").exists() {
+        let package = package.strip_suffix("-server").unwrap_or(package);
         format!("apk add {package}")
     } else {
         format!("install {package}")

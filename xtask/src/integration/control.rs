@@ -5,7 +5,7 @@
 //!
 //! | request | what it does | reply |
 //! |---|---|---|
-//! | `start postgres [VERSION] [SETTING=VALUE…]` | starts a server that loses nothing it committed, of the version under test or the one of this number, counted from 0 | `ok NAME URL` |
+//! | `start server [VERSION] [SETTING=VALUE…]` | starts a server that loses nothing it committed, of the version under test or the one of this number, counted from 0 | `ok NAME URL` |
 //! | `start standby NAME` | a synchronous standby of a server, which is restarted for it | `ok NAME URL` |
 //! | `start pgbouncer NAME [VERSION] [SETTING=VALUE…]` | a PgBouncer in transaction mode before a server | `ok NAME URL` |
 //! | `stop NAME` | ends it in order | `ok` |
@@ -169,11 +169,11 @@ impl Session<'_> {
                     .obey(order)
                     .map_or_else(|error| Reply::failed(&error), |()| Reply::Done);
             }
-            Request::Postgres { version, settings } => {
+            Request::Server { version, settings } => {
                 let Some(source) = offer.sources.get(version.unwrap_or(offer.current)) else {
-                    return Reply::Missing("no PostgreSQL of this number can be started".into());
+                    return Reply::Missing("no server of this number can be started".into());
                 };
-                let name = offer.context.name("postgres");
+                let name = offer.context.name("own");
                 source.start(&name, true, &settings).map(|server| (name, server))
             }
             Request::Standby { of } => {
@@ -192,7 +192,7 @@ impl Session<'_> {
                 };
                 let name = offer.context.name("pgbouncer");
                 let (folder, logs) = (&offer.context.folder, &offer.context.logs);
-                let started = pooler.start(&name, &**server, folder, logs, &settings);
+                let started = pooler.before(&name, &**server, folder, logs, &settings);
                 started.map(|server| (name, server))
             }
         };
@@ -209,7 +209,7 @@ impl Session<'_> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Request {
-    Postgres { version: Option<usize>, settings: Vec<(String, String)> },
+    Server { version: Option<usize>, settings: Vec<(String, String)> },
     Standby { of: String },
     Pgbouncer { before: String, version: usize, settings: Vec<(String, String)> },
     Order { order: Order, name: String },
@@ -255,10 +255,8 @@ impl Request {
         let number =
             |word: &str| word.parse().map_err(|_| format!("{word:?} is no number of a version"));
         match (what, &plain[..]) {
-            ("postgres", []) => Ok(Self::Postgres { version: None, settings }),
-            ("postgres", [version]) => {
-                Ok(Self::Postgres { version: Some(number(version)?), settings })
-            }
+            ("server", []) => Ok(Self::Server { version: None, settings }),
+            ("server", [version]) => Ok(Self::Server { version: Some(number(version)?), settings }),
             ("standby", [of]) if settings.is_empty() => Ok(Self::Standby { of: (*of).to_owned() }),
             ("pgbouncer", [before]) => {
                 Ok(Self::Pgbouncer { before: (*before).to_owned(), version: 0, settings })
@@ -309,10 +307,10 @@ mod tests {
         let setting = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
         let name = "s".to_owned();
         let understood = [
-            ("start postgres", Request::Postgres { version: None, settings: vec![] }),
+            ("start server", Request::Server { version: None, settings: vec![] }),
             (
-                "start postgres 1 max_connections=9",
-                Request::Postgres { version: Some(1), settings: setting("max_connections", "9") },
+                "start server 1 max_connections=9",
+                Request::Server { version: Some(1), settings: setting("max_connections", "9") },
             ),
             ("start standby s", Request::Standby { of: name.clone() }),
             (
@@ -333,7 +331,7 @@ mod tests {
             assert_eq!(Request::parse(line), Ok(request), "{line}");
         }
         let refused =
-            ["", "start", "start oracle", "start postgres x", "start standby", "kill", "kill s 9"];
+            ["", "start", "start oracle", "start server x", "start standby", "kill", "kill s 9"];
         for line in refused {
             assert!(Request::parse(line).is_err(), "{line}");
         }

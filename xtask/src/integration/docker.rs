@@ -1,46 +1,102 @@
-//! PostgreSQL from a container, where no binaries are found and a Docker engine answers.
+//! Servers from containers, where no programs are found and a Docker engine answers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 
+use super::context::Context;
+use super::folder::Folder;
 use super::server::{Order, Server, Settings, Source, free_port, wait_until};
 use super::takedown;
 use crate::{Error, cargo};
 
-/// What is run.
-const IMAGE: &str = "postgres:17";
+/// How an image of a server is run.
+#[derive(Debug)]
+pub(crate) struct Recipe {
+    image: &'static str,
+    label: &'static str,
+    /// Where it listens inside.
+    port: u16,
+    /// The variable that sets its superuser's password.
+    password_variable: &'static str,
+    /// A URL before the password, and behind the port.
+    url: (&'static str, &'static str),
+    /// What comes before a setting, as words of their own.
+    flag: &'static [&'static str],
+    settings: &'static [&'static str],
+    /// What spares the disk.
+    not_durable: &'static [&'static str],
+    /// Whether it takes connections: asked by TCP, which it does not listen on while it sets
+    /// itself up.
+    ready: &'static [&'static str],
+}
 
-/// Marks our containers, with the number of the process that started them.
-const LABEL: &str = "batchflow-integration";
+pub(crate) static POSTGRES: Recipe = Recipe {
+    image: "postgres:17",
+    label: "PostgreSQL",
+    port: 5_432,
+    password_variable: "POSTGRES_PASSWORD",
+    url: ("postgresql://postgres:", "/postgres"),
+    flag: &["-c"],
+    settings: &["max_connections=200", "timezone=UTC"],
+    not_durable: &["fsync=off", "full_page_writes=off"],
+    ready: &["pg_isready", "--quiet", "--host=127.0.0.1"],
+};
 
-/// An image of PostgreSQL, on an engine that answers.
+pub(crate) static MYSQL: Recipe = Recipe {
+    image: "mysql:9",
+    label: "MySQL",
+    port: 3_306,
+    password_variable: "MYSQL_ROOT_PASSWORD",
+    url: ("mysql://root:", "/mysql"),
+    flag: &[],
+    settings: &["--max_connections=300", "--local_infile=ON"],
+    not_durable: &["--innodb_flush_log_at_trx_commit=0", "--sync_binlog=0"],
+    ready: &["mysqladmin", "--host=127.0.0.1", "--protocol=tcp", "ping"],
+};
+
+pub(crate) static MARIADB: Recipe = Recipe {
+    image: "mariadb:11",
+    label: "MariaDB",
+    port: 3_306,
+    password_variable: "MARIADB_ROOT_PASSWORD",
+    url: ("mysql://root:", "/mysql"),
+    flag: &[],
+    settings: &["--max_connections=300", "--local_infile=ON"],
+    not_durable: &["--innodb_flush_log_at_trx_commit=0"],
+    ready: &["mariadb-admin", "--host=127.0.0.1", "--protocol=tcp", "ping"],
+};
+
+/// An image of a server, on an engine that answers.
 #[derive(Debug)]
 pub(crate) struct Image {
+    recipe: &'static Recipe,
+    folder: Arc<Folder>,
     logs: PathBuf,
     password: String,
 }
 
 impl Image {
     /// Fetches the image; `None` where no engine answers.
-    pub(crate) fn fetch(logs: &Path) -> Result<Option<Self>, Error> {
+    pub(crate) fn fetch(recipe: &'static Recipe, context: &Context) -> Result<Option<Self>, Error> {
         if !cargo::succeeds(docker().args(["version", "--format", "{{.Server.Version}}"])) {
             return Ok(None);
         }
-        remove_leftovers();
         // Not while starting: an interrupt would wait for it.
-        cargo::output(docker().args(["pull", "--quiet", IMAGE]))?;
+        cargo::output(docker().args(["pull", "--quiet", recipe.image]))?;
+        let (folder, logs) = (Arc::clone(&context.folder), context.logs.clone());
         let password = format!("{:016x}", super::random());
-        Ok(Some(Self { logs: logs.to_owned(), password }))
+        Ok(Some(Self { recipe, folder, logs, password }))
     }
 }
 
 impl Source for Image {
     fn label(&self) -> String {
-        format!("PostgreSQL ({IMAGE})")
+        format!("{} ({})", self.recipe.label, self.recipe.image)
     }
 
     fn origin(&self) -> String {
-        format!("Docker image {IMAGE}")
+        format!("Docker image {}", self.recipe.image)
     }
 
     fn start(
@@ -49,14 +105,18 @@ impl Source for Image {
         durable: bool,
         settings: &Settings,
     ) -> Result<Box<dyn Server>, Error> {
-        let port = free_port()?;
-        let mut run = run_command(port, durable, settings);
-        // By name only: arguments are there for everyone to see.
-        run.env("POSTGRES_PASSWORD", &self.password);
-        let id = takedown::container(|| Ok(cargo::output(&mut run)?.trim().to_owned()))?;
+        let (recipe, port) = (self.recipe, free_port()?);
+        let container = format!("{}-{name}", self.folder.name());
+        // Before it runs: whoever removes the folder removes the container.
+        self.folder.note_container(&container)?;
+        let mut run = run_command(recipe, &container, port, durable, settings);
+        let line = cargo::shown(&run);
+        // By name only: arguments are there for everyone to see, and errors show them.
+        run.env(recipe.password_variable, &self.password);
+        takedown::container(&container, || cargo::output_of(&mut run, &line).map(|_| ()))?;
         let password = self.password.clone();
         let log = self.logs.join(format!("{name}.log"));
-        let container = Container { id, password, log, port, left: false };
+        let container = Container { recipe, name: container, password, log, port, left: false };
         container.wait()?;
         Ok(Box::new(container))
     }
@@ -66,44 +126,37 @@ fn docker() -> Command {
     Command::new("docker")
 }
 
-fn run_command(port: u16, durable: bool, settings: &Settings) -> Command {
+fn run_command(
+    recipe: &Recipe,
+    name: &str,
+    port: u16,
+    durable: bool,
+    settings: &Settings,
+) -> Command {
     let mut run = docker();
-    run.args(["run", "--detach", "--env", "POSTGRES_PASSWORD"]);
-    run.arg("--label").arg(format!("{LABEL}={}", std::process::id()));
-    run.arg("--publish").arg(format!("127.0.0.1:{port}:5432"));
-    run.args([IMAGE, "-c", "max_connections=200", "-c", "timezone=UTC"]);
-    if !durable {
-        run.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
+    run.args(["run", "--detach", "--name", name, "--env", recipe.password_variable]);
+    run.arg("--publish").arg(format!("127.0.0.1:{port}:{}", recipe.port)).arg(recipe.image);
+    let spared: &[_] = if durable { &[] } else { recipe.not_durable };
+    for setting in recipe.settings.iter().chain(spared) {
+        run.args(recipe.flag).arg(setting);
     }
     for (name, value) in settings {
-        run.arg("-c").arg(format!("{name}={value}"));
+        let dashes = if recipe.flag.is_empty() { "--" } else { "" };
+        run.args(recipe.flag).arg(format!("{dashes}{name}={value}"));
     }
     run
 }
 
 /// Removes a container, running or not, with its data.
-pub(super) fn remove(id: &str) {
-    cargo::succeeds(docker().args(["rm", "--force", "--volumes", id]));
-}
-
-/// Removes the containers of runs that were killed before they could.
-fn remove_leftovers() {
-    let format = format!("{{{{.ID}}}} {{{{.Label \"{LABEL}\"}}}}");
-    let filter = format!("label={LABEL}");
-    let mut list = docker();
-    list.args(["ps", "--all", "--filter", &filter, "--format", &format]);
-    for line in cargo::output(&mut list).unwrap_or_default().lines() {
-        let Some((id, owner)) = line.split_once(' ') else { continue };
-        if owner.parse().is_ok_and(|owner| !super::system::is_alive(owner)) {
-            remove(id);
-        }
-    }
+pub(super) fn remove(name: &str) {
+    cargo::succeeds(docker().args(["rm", "--force", "--volumes", name]));
 }
 
 /// A running container: dropped, it is removed.
 #[derive(Debug)]
 struct Container {
-    id: String,
+    recipe: &'static Recipe,
+    name: String,
     password: String,
     log: PathBuf,
     port: u16,
@@ -111,23 +164,23 @@ struct Container {
 }
 
 impl Container {
-    /// Waits until it takes connections: while it sets itself up it takes none by TCP.
     fn wait(&self) -> Result<(), Error> {
         wait_until("the start of a container", || {
             let mut ask = docker();
-            ask.args(["exec", &self.id, "pg_isready", "--quiet", "--host=127.0.0.1"]);
+            ask.args(["exec", &self.name]).args(self.recipe.ready);
             Ok(cargo::succeeds(&mut ask))
         })
     }
 
     fn tell(&self, words: &[&str]) -> Result<(), Error> {
-        cargo::output(docker().args(words).arg(&self.id)).map(|_| ())
+        cargo::output(docker().args(words).arg(&self.name)).map(|_| ())
     }
 }
 
 impl Server for Container {
     fn url(&self) -> String {
-        format!("postgresql://postgres:{}@127.0.0.1:{}/postgres", self.password, self.port)
+        let (start, end) = self.recipe.url;
+        format!("{start}{}@127.0.0.1:{}{end}", self.password, self.port)
     }
 
     fn port(&self) -> u16 {
@@ -135,7 +188,7 @@ impl Server for Container {
     }
 
     fn label(&self) -> String {
-        format!("PostgreSQL ({IMAGE})")
+        format!("{} ({})", self.recipe.label, self.recipe.image)
     }
 
     fn password(&self) -> &str {
@@ -157,7 +210,7 @@ impl Server for Container {
     }
 
     fn leave(mut self: Box<Self>) {
-        takedown::forget_container(&self.id);
+        takedown::forget_container(&self.name);
         self.left = true;
     }
 }
@@ -165,11 +218,11 @@ impl Server for Container {
 impl Drop for Container {
     fn drop(&mut self) {
         if !self.left {
-            if let Ok(log) = docker().args(["logs", &self.id]).output() {
+            if let Ok(log) = docker().args(["logs", &self.name]).output() {
                 let _ = std::fs::write(&self.log, [log.stdout, log.stderr].concat());
             }
-            remove(&self.id);
-            takedown::forget_container(&self.id);
+            remove(&self.name);
+            takedown::forget_container(&self.name);
         }
     }
 }
@@ -181,9 +234,11 @@ mod tests {
     #[test]
     fn a_container_is_reached_from_this_machine_alone_and_shows_no_password() {
         let settings = [("max_connections".to_owned(), "5".to_owned())];
-        let line = cargo::shown(&run_command(15_432, false, &settings));
+        let run = |recipe| cargo::shown(&run_command(recipe, "n", 15_432, false, &settings));
+        let line = run(&POSTGRES);
         assert!(line.contains("--publish 127.0.0.1:15432:5432"), "{line}");
-        assert!(line.contains("--env POSTGRES_PASSWORD --label"), "{line}");
+        assert!(line.contains("--env POSTGRES_PASSWORD --publish"), "{line}");
         assert!(line.ends_with("-c max_connections=5"), "the last one counts: {line}");
+        assert!(run(&MYSQL).ends_with(" --max_connections=5"));
     }
 }

@@ -1,6 +1,7 @@
 //! The folder of a run, and what earlier runs left behind.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +13,7 @@ use crate::Error;
 const PREFIX: &str = "batchflow-integration-";
 const OWNER: &str = "owner";
 const KEPT: &str = "kept";
+const CONTAINERS: &str = "containers";
 
 /// Where a run's servers keep their data: dropped, it is removed.
 #[derive(Debug)]
@@ -47,6 +49,13 @@ impl Folder {
         system::set_mode(&path, 0o700)?;
         account.give(&path)?;
         Ok(path)
+    }
+
+    /// Notes a container that goes with this folder.
+    pub(crate) fn note_container(&self, name: &str) -> Result<(), Error> {
+        let path = self.path.join(CONTAINERS);
+        let mut file = fs::File::options().create(true).append(true).open(path)?;
+        Ok(writeln!(file, "{name}")?)
     }
 
     /// Leaves it, for servers that outlive this program.
@@ -119,11 +128,16 @@ fn is_owned(folder: &Path) -> bool {
     system::is_alive(pid) && system::began(pid) == began
 }
 
-/// Ends each server whose data stand in a folder, if the process of that number is still it.
+/// Ends each container that a folder notes, and each server whose data stand in it, if the process
+/// of that number is still it.
 fn end_servers(folder: &Path) {
+    let containers = fs::read_to_string(folder.join(CONTAINERS)).unwrap_or_default();
+    for container in containers.lines() {
+        super::docker::remove(container);
+    }
     let servers = fs::read_dir(folder).into_iter().flatten().flatten();
     for server in servers {
-        for file in ["data/postmaster.pid", "pgbouncer.pid"] {
+        for file in ["data/postmaster.pid", "data/mysqld.pid", "pgbouncer.pid"] {
             let text = fs::read_to_string(server.path().join(file)).unwrap_or_default();
             let pid = text.lines().next().and_then(|line| line.trim().parse().ok());
             let Some(pid) = pid.filter(|pid| system::is_alive(*pid)) else { continue };

@@ -19,21 +19,26 @@ pub(crate) struct ForBench {
 }
 
 /// Starts a server for the benchmark of a crate, as durable as one in use. None where the crate
-/// needs none, where one is named, and where one listens at its usual port.
+/// needs none, and unless a program is given, where one is named, and where one listens at its usual
+/// port.
 pub(crate) fn server_for_bench(
     workspace: &Workspace,
     package: &str,
+    options: &Options,
 ) -> Result<Option<ForBench>, Error> {
     let backend = BACKENDS.iter().find(|backend| backend.package == package);
     let Some(kind) = backend.and_then(|backend| backend.server.as_ref()) else { return Ok(None) };
     let is_named = std::env::var_os(kind.variable).is_some_and(|url| !url.is_empty());
     let usual = (Ipv4Addr::LOCALHOST, kind.usual_port).into();
-    if is_named || TcpStream::connect_timeout(&usual, Duration::from_secs(2)).is_ok() {
+    let is_given = !options.mysqld.is_empty();
+    let is_there =
+        || is_named || TcpStream::connect_timeout(&usual, Duration::from_secs(2)).is_ok();
+    if !is_given && is_there() {
         return Ok(None);
     }
     takedown::on_interrupt()?;
     let context = Context::new(workspace)?;
-    let found = (kind.find)(&context, &Options::default())?;
+    let found = (kind.find)(&context, options)?;
     let Some(source) = found.sources.last() else {
         let why = found.missing.unwrap_or_else(|| "no server can be started".to_owned());
         return Err(why.into());

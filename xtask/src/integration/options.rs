@@ -15,6 +15,8 @@ pub(crate) struct Options {
     pub(crate) postgres: Vec<PathBuf>,
     /// Programs `pgbouncer`; empty: the one that is found.
     pub(crate) pgbouncer: Vec<PathBuf>,
+    /// Programs of MySQL and MariaDB; empty: those that are found.
+    pub(crate) mysqld: Vec<PathBuf>,
     /// How often each fault is repeated.
     pub(crate) seeds: u64,
     pub(crate) seed: u64,
@@ -35,6 +37,7 @@ impl Default for Options {
             backends: BACKENDS.iter().collect(),
             postgres: Vec::new(),
             pgbouncer: Vec::new(),
+            mysqld: Vec::new(),
             seeds: 1,
             seed: super::random(),
             keep: false,
@@ -65,6 +68,7 @@ impl Options {
                 Long("backend") => options.backends = backends(&arguments.value()?.string()?)?,
                 Long("postgres-bin") => options.postgres.push(path(&mut arguments)?),
                 Long("pgbouncer") => options.pgbouncer.push(path(&mut arguments)?),
+                Long("mysqld") => options.mysqld.push(path(&mut arguments)?),
                 Long("seeds") => options.seeds = arguments.value()?.parse()?,
                 Long("seed") => options.seed = arguments.value()?.parse()?,
                 Long("keep") => options.keep = true,
@@ -93,6 +97,9 @@ impl Options {
         }
         for program in &self.pgbouncer {
             command.arg("--pgbouncer").arg(program);
+        }
+        for program in &self.mysqld {
+            command.arg("--mysqld").arg(program);
         }
         command.args(["--seeds", &self.seeds.to_string(), "--seed", &self.seed.to_string()]);
         command.args(&self.tests);

@@ -18,8 +18,8 @@ pub(crate) struct Entry {
     pub(crate) server: String,
     /// Where it is from.
     pub(crate) origin: String,
-    /// What stood between, if anything did: `PgBouncer 1.21.0`.
-    pub(crate) through: Option<String>,
+    /// How it was met, if not directly and as it is usually set: `behind PgBouncer 1.21.0`.
+    pub(crate) variant: Option<String>,
     pub(crate) took: Duration,
     pub(crate) end: End,
 }
@@ -37,7 +37,7 @@ impl Entry {
             "backend": self.backend,
             "server": self.server,
             "origin": self.origin,
-            "through": self.through,
+            "variant": self.variant,
             "seconds": (self.took.as_secs_f64() * 10.0).round() / 10.0,
         });
         match &self.end {

@@ -45,10 +45,12 @@ pub(crate) fn tests(command: &mut Command, line: &str, seeds: u64) -> Result<Cou
     let output = process.child().stdout.take();
     let reader = std::thread::spawn(move || {
         let mut counts = Counts::default();
-        for line in output.into_iter().flat_map(|output| BufReader::new(output).lines()) {
-            let Ok(line) = line else { break };
+        let lines = |output| BufReader::new(output).split(b'\n').map_while(Result::ok);
+        for line in output.into_iter().flat_map(lines) {
+            // A test may print what is no text.
+            let line = String::from_utf8_lossy(&line);
             println!("{line}");
-            counts.add(&line);
+            counts.add(line.trim_end());
         }
         counts
     });

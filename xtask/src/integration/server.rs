@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::context::Context;
 use crate::Error;
 
 /// Settings of a server, by name: they override what it is started with otherwise.
@@ -69,6 +70,30 @@ pub(crate) trait Source: fmt::Debug + Send + Sync {
         name: &str,
         durable: bool,
         settings: &Settings,
+    ) -> Result<Box<dyn Server>, Error>;
+}
+
+/// Another way to meet a version of a server: through a pooler, or set otherwise.
+pub(crate) trait Variant: fmt::Debug + Send + Sync {
+    /// How a run's name goes on: `behind PgBouncer 1.21.0`.
+    fn label(&self) -> String;
+
+    /// The tests that are run so, by parts of their names.
+    fn tests(&self) -> &'static [&'static str];
+
+    /// Variables that tell the tests how they meet the server, and that `shared` is the one
+    /// without this.
+    fn variables(&self, shared: &dyn Server) -> Vec<(&'static str, String)> {
+        let _ = shared;
+        Vec::new()
+    }
+
+    /// Starts what the tests connect to.
+    fn start(
+        &self,
+        context: &Context,
+        source: &dyn Source,
+        shared: &dyn Server,
     ) -> Result<Box<dyn Server>, Error>;
 }
 

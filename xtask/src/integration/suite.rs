@@ -1,16 +1,16 @@
-//! The runs of one call: every version of every backend, directly and behind each pooler.
+//! The runs of one call: every version of every backend, directly and in each variant.
 
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::backend::{Backend, Found, Kind};
+use super::backend::{Backend, Found, Kind, MissingVariant};
 use super::context::Context;
 use super::control::{Control, Offer};
 use super::options::Options;
 use super::report::{self, End, Entry};
 use super::run;
-use super::server::Server;
+use super::server::{Server, Variant};
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 use crate::{Error, cargo};
@@ -31,13 +31,12 @@ pub(crate) struct Suite<'a> {
 /// What one run of a crate's tests is against.
 #[derive(Debug)]
 struct Against<'a> {
-    /// Name and value of the variable that tells the tests where the server is.
-    url: Option<(&'static str, String)>,
-    /// The same past a pooler, if one stands between.
-    direct: Option<(&'static str, String)>,
+    /// Names and values of the variables that tell the tests where the server is, and how it is
+    /// met.
+    variables: Vec<(&'static str, String)>,
     server: String,
     origin: String,
-    through: Option<String>,
+    variant: Option<String>,
     control: Option<&'a Control>,
     /// The tests to run, by parts of their names; empty: all.
     only: Vec<String>,
@@ -80,11 +79,10 @@ impl<'a> Suite<'a> {
 
     fn built_in(&mut self, steps: &mut Steps, backend: &'static Backend) {
         let against = Against {
-            url: None,
-            direct: None,
+            variables: Vec::new(),
             server: backend.name.to_owned(),
             origin: "built in".to_owned(),
-            through: None,
+            variant: None,
             control: None,
             only: self.options.tests.clone(),
             skip: None,
@@ -112,8 +110,8 @@ impl<'a> Suite<'a> {
         for current in 0..found.sources.len() {
             self.version(steps, backend, kind, context, &found, current)?;
         }
-        if let Some(missing) = &found.missing_pooler {
-            self.not_run(steps, backend, &format!("{} behind a pooler", backend.name), missing);
+        if let Some(MissingVariant { label, why }) = &found.missing_variant {
+            self.not_run(steps, backend, &format!("{} {label}", backend.name), why);
         }
         Ok(())
     }
@@ -131,28 +129,31 @@ impl<'a> Suite<'a> {
         let skip = found.sources.is_empty().then_some(kind.own_servers);
         if let Some(own) = skip {
             let why = found.missing.as_deref().unwrap_or("none can be started");
-            self.not_run(steps, backend, &format!("{}: tests {own}", backend.name), why);
+            let name = format!("{}: tests {own}", backend.name);
+            self.not_run(steps, backend, &name, why);
+            self.missing.push(format!("{name}: {why}"));
         }
         let control =
             Control::listen(offer(context, found, found.sources.len().saturating_sub(1)))?;
         let against = Against {
-            url: Some((kind.variable, url)),
-            direct: None,
+            variables: vec![(kind.variable, url)],
             server: backend.name.to_owned(),
             origin: kind.variable.to_owned(),
-            through: None,
+            variant: None,
             control: Some(&control),
             only: self.options.tests.clone(),
             skip,
         };
         self.run(steps, backend, against);
-        let why =
-            format!("a pooler is tested before private servers only: unset {}", kind.variable);
-        self.not_run(steps, backend, &format!("{} behind a pooler", backend.name), &why);
+        let why = format!("private servers only are tested so: unset {}", kind.variable);
+        let missing = found.missing_variant.as_ref().map(|missing| missing.label.to_owned());
+        for label in found.variants.iter().map(|variant| variant.label()).chain(missing) {
+            self.not_run(steps, backend, &format!("{} {label}", backend.name), &why);
+        }
         Ok(())
     }
 
-    /// Against one version, directly and behind each pooler.
+    /// Against one version, directly and in each variant.
     fn version(
         &mut self,
         steps: &mut Steps,
@@ -165,30 +166,31 @@ impl<'a> Suite<'a> {
         let source = &found.sources[current];
         let shared = source.start(&context.name("shared"), false, &[])?;
         let control = Control::listen(offer(context, found, current))?;
-        let against = |server: &dyn Server, through: Option<String>, only| Against {
-            url: Some((kind.variable, server.url())),
-            direct: through.is_some().then(|| (kind.direct_variable, shared.url())),
-            server: source.label(),
-            origin: source.origin(),
-            through,
-            control: Some(&control),
-            only,
-            skip: None,
+        let against = |server: &dyn Server, variant: Option<&dyn Variant>, only| {
+            let mut variables = vec![(kind.variable, server.url())];
+            variables.extend(variant.iter().flat_map(|variant| variant.variables(&*shared)));
+            Against {
+                variables,
+                server: source.label(),
+                origin: source.origin(),
+                variant: variant.map(Variant::label),
+                control: Some(&control),
+                only,
+                skip: None,
+            }
         };
         let tests = self.options.tests.clone();
         self.run(steps, backend, against(&*shared, None, tests.clone()));
-        for pooler in &found.poolers {
-            let name = context.name("pgbouncer");
-            let pooled = pooler.start(&name, &*shared, &context.folder, &context.logs, &[])?;
-            let through = Some(pooler.label());
+        for variant in &found.variants {
+            let server = variant.start(context, &**source, &*shared)?;
             let only = if tests.is_empty() {
-                kind.pooled.iter().map(|part| (*part).to_owned()).collect()
+                variant.tests().iter().map(|part| (*part).to_owned()).collect()
             } else {
                 tests.clone()
             };
-            self.run(steps, backend, against(&*pooled, through, only));
+            self.run(steps, backend, against(&*server, Some(&**variant), only));
             if self.options.keep {
-                self.kept.push(pooled);
+                self.kept.push(server);
             }
         }
         if self.options.keep {
@@ -200,7 +202,7 @@ impl<'a> Suite<'a> {
     fn run(&mut self, steps: &mut Steps, backend: &'static Backend, against: Against<'_>) {
         let mut command = cargo::command("test");
         command.args(["--package", backend.package, "--all-features", "--no-fail-fast"]);
-        if against.through.is_some() || !against.only.is_empty() {
+        if against.variant.is_some() || !against.only.is_empty() {
             // Documentation is not written to be chosen from.
             command.arg("--tests");
         }
@@ -212,8 +214,8 @@ impl<'a> Suite<'a> {
         let line = cargo::shown(&command);
         against.tell(&mut command, self.options);
         let mut name = format!("{} on {}", backend.package, against.server);
-        if let Some(through) = &against.through {
-            name = format!("{name} behind {through}");
+        if let Some(variant) = &against.variant {
+            name = format!("{name} {variant}");
         }
         let started = Instant::now();
         let mut end = None;
@@ -237,9 +239,9 @@ impl<'a> Suite<'a> {
             },
             |()| end.unwrap_or_else(|| End::NotRun(String::new())),
         );
-        let Against { server, origin, through, .. } = against;
+        let Against { server, origin, variant, .. } = against;
         let took = started.elapsed();
-        self.entries.push(Entry { backend: backend.name, server, origin, through, took, end });
+        self.entries.push(Entry { backend: backend.name, server, origin, variant, took, end });
     }
 
     fn not_run(&mut self, steps: &mut Steps, backend: &Backend, name: &str, why: &str) {
@@ -248,7 +250,7 @@ impl<'a> Suite<'a> {
             backend: backend.name,
             server: name.to_owned(),
             origin: String::new(),
-            through: None,
+            variant: None,
             took: Duration::ZERO,
             end: End::NotRun(why.to_owned()),
         });
@@ -293,8 +295,8 @@ impl<'a> Suite<'a> {
 impl Against<'_> {
     /// Tells the tests what they are against, by the variables they read.
     fn tell(&self, command: &mut Command, options: &Options) {
-        for (variable, url) in self.url.iter().chain(&self.direct) {
-            command.env(variable, url);
+        for (variable, value) in &self.variables {
+            command.env(variable, value);
         }
         if let Some(control) = self.control {
             command.env("BATCHFLOW_SERVERS", control.address().to_string());

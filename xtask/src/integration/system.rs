@@ -35,13 +35,13 @@ pub(crate) enum Account {
 }
 
 impl Account {
-    /// Who runs this; for root `postgres`, where there is no such account `nobody`.
+    /// Who runs this; for root the first of these accounts that there is.
     pub(crate) fn for_servers() -> Result<Self, Error> {
         if !is_root() {
             return Ok(Self::Own);
         }
-        let found = ["postgres", "nobody"].into_iter().find_map(Self::named);
-        found.ok_or_else(|| "servers refuse to run as root, and there is no account \"postgres\" or \"nobody\" to run them as".into())
+        let found = ["postgres", "mysql", "nobody"].into_iter().find_map(Self::named);
+        found.ok_or_else(|| "servers refuse to run as root, and there is no account \"postgres\", \"mysql\" or \"nobody\" to run them as".into())
     }
 
     fn named(name: &str) -> Option<Self> {

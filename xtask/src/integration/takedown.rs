@@ -65,15 +65,18 @@ pub(crate) fn forget_folder(folder: &std::path::Path) {
     register().folders.retain(|other| other != folder);
 }
 
-/// Starts a container, by a command that prints its name, and notes it.
-pub(crate) fn container(start: impl FnOnce() -> Result<String, Error>) -> Result<String, Error> {
+/// Starts a container of this name, and notes it.
+pub(crate) fn container(
+    name: &str,
+    start: impl FnOnce() -> Result<(), Error>,
+) -> Result<(), Error> {
     let mut register = register();
     if register.closed {
         return Err("interrupted".into());
     }
-    let name = start()?;
-    register.containers.push(name.clone());
-    Ok(name)
+    start()?;
+    register.containers.push(name.to_owned());
+    Ok(())
 }
 
 pub(crate) fn forget_container(name: &str) {

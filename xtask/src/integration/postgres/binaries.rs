@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
+use crate::integration::places;
 use crate::integration::system::Account;
 
 /// Where the distributions and installers put a folder for each version, `*` standing for one
@@ -40,7 +41,7 @@ impl Binaries {
         let on_path = std::env::split_paths(&path).filter_map(|folder| {
             Some(folder.join("postgres").canonicalize().ok()?.parent()?.into())
         });
-        let usual = USUAL.iter().flat_map(|pattern| matching(pattern));
+        let usual = USUAL.iter().flat_map(|pattern| places::matching(pattern));
         let mut found: BTreeMap<u32, Self> = BTreeMap::new();
         for folder in on_path.chain(usual) {
             // A folder that does not serve is passed over: another may.
@@ -74,46 +75,9 @@ impl Binaries {
     }
 }
 
-/// The folders that a pattern names, in order of their names.
-fn matching(pattern: &str) -> Vec<PathBuf> {
-    let mut found = vec![PathBuf::from("/")];
-    for part in pattern.split('/').filter(|part| !part.is_empty()) {
-        found = match part.split_once('*') {
-            None => found.into_iter().map(|folder| folder.join(part)).collect(),
-            Some((before, after)) => found
-                .iter()
-                .filter_map(|folder| std::fs::read_dir(folder).ok())
-                .flatten()
-                .flatten()
-                .filter(|entry| {
-                    let name = entry.file_name();
-                    let name = name.to_string_lossy();
-                    name.starts_with(before) && name[before.len()..].ends_with(after)
-                })
-                .map(|entry| entry.path())
-                .collect(),
-        };
-    }
-    found.retain(|folder| folder.is_dir());
-    found.sort();
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_end_of_a_name() {
-        let folder = std::env::temp_dir().join(format!("xtask-matching-{}", std::process::id()));
-        for name in ["pg-9/bin", "pg-18/bin", "pg-18/lib", "other/bin"] {
-            std::fs::create_dir_all(folder.join(name)).unwrap();
-        }
-        let pattern = format!("{}/pg-*/bin", folder.display());
-        let found = matching(&pattern);
-        assert_eq!(found, [folder.join("pg-18/bin"), folder.join("pg-9/bin")]);
-        std::fs::remove_dir_all(folder).unwrap();
-    }
 
     #[test]
     fn the_major_version_leads() {

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::config;
 use crate::Error;
+use crate::integration::context::Context;
 use crate::integration::daemon::Daemon;
 use crate::integration::folder::Folder;
-use crate::integration::server::{Order, Server, Settings, free_port};
+use crate::integration::server::{Order, Server, Settings, Source, Variant, free_port};
 use crate::integration::system::{Account, Signal};
 
 /// Where it stands when it is not on `PATH`: distributions count it among the system's programs.
@@ -55,7 +56,7 @@ impl Bouncer {
         Ok(Self { program, version: version.to_owned(), account })
     }
 
-    pub(crate) fn label(&self) -> String {
+    fn label(&self) -> String {
         format!("PgBouncer {}", self.version)
     }
 
@@ -65,16 +66,16 @@ impl Bouncer {
     }
 
     /// Starts one before a server.
-    pub(crate) fn start(
+    pub(crate) fn before(
         &self,
         name: &str,
-        before: &dyn Server,
+        server: &dyn Server,
         folder: &Arc<Folder>,
         logs: &Path,
         settings: &Settings,
     ) -> Result<Box<dyn Server>, Error> {
         let home = folder.own(name, &self.account)?;
-        let password = before.password().to_owned();
+        let password = server.password().to_owned();
         let users = format!("\"postgres\" \"{password}\"\n");
         config::write(&home.join("users"), &users, &self.account)?;
         let mut pooler = Pooler {
@@ -87,13 +88,37 @@ impl Bouncer {
         let mut tries = 3;
         loop {
             pooler.port = free_port()?;
-            pooler.configure(before.port(), settings)?;
+            pooler.configure(server.port(), settings)?;
             match pooler.run() {
                 Ok(()) => return Ok(Box::new(pooler)),
                 Err(error) if tries == 1 => return Err(error),
                 Err(_) => tries -= 1,
             }
         }
+    }
+}
+
+impl Variant for Bouncer {
+    fn label(&self) -> String {
+        format!("behind {}", self.label())
+    }
+
+    fn tests(&self) -> &'static [&'static str] {
+        &["conformance::", "strategies::", "shared::"]
+    }
+
+    fn variables(&self, shared: &dyn Server) -> Vec<(&'static str, String)> {
+        vec![("BATCHFLOW_POSTGRES_DIRECT_URL", shared.url())]
+    }
+
+    fn start(
+        &self,
+        context: &Context,
+        _source: &dyn Source,
+        shared: &dyn Server,
+    ) -> Result<Box<dyn Server>, Error> {
+        let name = context.name("pgbouncer");
+        self.before(&name, shared, &context.folder, &context.logs, &[])
     }
 }
 
