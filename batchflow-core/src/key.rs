@@ -153,7 +153,7 @@ impl KeyColumn {
             Value::F64(v) => (Class::Float, Part::Float(ordered(*v))),
             Value::Decimal(v) => (Class::Number, self.decimal(v)?),
             Value::Text(v) => (Class::Text, Part::Text(self.fold(v)?)),
-            Value::Bytes(v) => (Class::Bytes, Part::Bytes(v)),
+            Value::Bytes(v) => (Class::Bytes, Part::Bytes(self.padded(v))),
             Value::Timestamp(v) => {
                 (Class::Timestamp, self.nanos(v.unix_nanos(), v.subsec_nanos())?)
             }
@@ -214,6 +214,16 @@ impl KeyColumn {
         subsec.is_multiple_of(unit).then_some(Part::Int(nanos))
     }
 
+    fn padded<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        match self.comparison {
+            Comparison::TrimEndZeros => {
+                let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+                &bytes[..end]
+            }
+            _ => bytes,
+        }
+    }
+
     #[inline]
     fn fold<'a>(&self, text: &'a str) -> Option<Cow<'a, str>> {
         let printable = || text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
@@ -222,10 +232,16 @@ impl KeyColumn {
             Comparison::TrimEnd => Cow::Borrowed(text.trim_end_matches(' ')),
             Comparison::PrintableNoCase if printable() => lower(text),
             Comparison::PrintableNoCaseTrimEnd if printable() => lower(text.trim_end_matches(' ')),
+            Comparison::Printable if printable() => Cow::Borrowed(text),
+            Comparison::PrintableTrimEnd if printable() => {
+                Cow::Borrowed(text.trim_end_matches(' '))
+            }
             Comparison::PrintableNoCase
             | Comparison::PrintableNoCaseTrimEnd
+            | Comparison::Printable
+            | Comparison::PrintableTrimEnd
             | Comparison::Opaque => return None,
-            Comparison::Natural => Cow::Borrowed(text),
+            Comparison::Natural | Comparison::TrimEndZeros => Cow::Borrowed(text),
         })
     }
 }
@@ -275,6 +291,9 @@ mod tests {
         let nocase = info(Text).with_comparison(Comparison::PrintableNoCase);
         let ascii = info(Text).with_comparison(Comparison::AsciiNoCase);
         let trim = info(Text).with_comparison(Comparison::TrimEnd);
+        let printable = info(Text).with_comparison(Comparison::Printable);
+        let printable_trim = info(Text).with_comparison(Comparison::PrintableTrimEnd);
+        let zeros = info(ColumnKind::Bytes).with_comparison(Comparison::TrimEndZeros);
         assert_eq!(compare(&info(Unknown), 3_i32, 3_u64), Some(true));
         assert_eq!(compare(&info(Integer), -1_i64, u64::MAX), Some(false));
         assert_eq!(compare(&info(Decimal), decimal("1.0"), decimal("1.00")), Some(true));
@@ -290,6 +309,14 @@ mod tests {
         assert_eq!(compare(&ascii, "\u{c9}A", "\u{c9}a"), Some(true));
         assert_eq!(compare(&ascii, "\u{c9}", "\u{e9}"), Some(false));
         assert_eq!(compare(&trim, "a  ", "a"), Some(true));
+        assert_eq!(compare(&printable, "a", "A"), Some(false));
+        assert_eq!(compare(&printable, "a", "a "), Some(false));
+        assert_eq!(compare(&printable, "\u{e9}", "\u{e9}"), None);
+        assert_eq!(compare(&printable_trim, "a", "a "), Some(true));
+        assert_eq!(compare(&printable_trim, "a", "A "), Some(false));
+        assert_eq!(compare(&zeros, vec![1_u8, 0, 0], vec![1_u8]), Some(true));
+        assert_eq!(compare(&zeros, vec![0_u8], Vec::<u8>::new()), Some(true));
+        assert_eq!(compare(&zeros, vec![0_u8, 1], vec![1_u8]), Some(false));
         assert_eq!(compare(&info(Integer), 3_i64, "3"), None);
         assert_eq!(
             compare(&info(Unknown), 3_i64, "3"),

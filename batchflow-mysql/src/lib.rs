@@ -1,8 +1,12 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod catalog;
+mod codes;
+mod collation;
 mod config;
 mod connect;
+mod culprit;
 mod driver;
 mod encode;
 mod error;
@@ -19,6 +23,8 @@ mod table;
 mod time;
 mod transaction;
 mod types;
+#[cfg(test)]
+mod unit;
 mod verdict;
 mod way;
 

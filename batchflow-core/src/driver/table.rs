@@ -186,6 +186,13 @@ pub enum Comparison {
     PrintableNoCase,
     /// Like [`PrintableNoCase`](Self::PrintableNoCase), without regard to trailing spaces.
     PrintableNoCaseTrimEnd,
+    /// Printable ASCII byte by byte; of other text only the database knows. A case-sensitive
+    /// collation.
+    Printable,
+    /// Like [`Printable`](Self::Printable), without regard to trailing spaces.
+    PrintableTrimEnd,
+    /// Bytes without regard to trailing zeros, which fill up a `binary(n)`.
+    TrimEndZeros,
     /// Only the database knows.
     Opaque,
 }

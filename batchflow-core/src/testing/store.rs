@@ -68,9 +68,9 @@ fn timestamp(nanos: i128) -> Option<Timestamp> {
 /// for NULL, which equals nothing.
 pub(crate) fn identity(comparison: Comparison, value: &Value) -> Option<Vec<u8>> {
     let text = |text: &str| match comparison {
-        Comparison::Natural => text.to_owned(),
+        Comparison::Natural | Comparison::Printable | Comparison::TrimEndZeros => text.to_owned(),
         Comparison::AsciiNoCase => text.to_ascii_lowercase(),
-        Comparison::TrimEnd => text.trim_end_matches(' ').to_owned(),
+        Comparison::TrimEnd | Comparison::PrintableTrimEnd => text.trim_end_matches(' ').to_owned(),
         Comparison::PrintableNoCase | Comparison::Opaque => text.to_lowercase(),
         Comparison::PrintableNoCaseTrimEnd => text.trim_end_matches(' ').to_lowercase(),
     };
@@ -83,7 +83,13 @@ pub(crate) fn identity(comparison: Comparison, value: &Value) -> Option<Vec<u8>>
         Value::F32(v) => bits(f64::from(*v)),
         Value::F64(v) => bits(*v),
         Value::Text(v) => text(v),
-        Value::Bytes(v) => return Some(v.to_vec()),
+        Value::Bytes(v) => {
+            let mut bytes = v.to_vec();
+            if comparison == Comparison::TrimEndZeros {
+                bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |at| at + 1));
+            }
+            return Some(bytes);
+        }
         Value::Timestamp(v) => v.unix_nanos().to_string(),
         Value::Date(v) => v.unix_days().to_string(),
         Value::Time(v) => v.nanos().to_string(),

@@ -26,6 +26,7 @@ fn table(columns: &[(&str, &str, TypeKind)], other_unique_keys: bool) -> Table {
         columns: columns.iter().map(column).collect(),
         other_unique_keys,
         may_stage: true,
+        unique_keys: Vec::new(),
     }
 }
 
