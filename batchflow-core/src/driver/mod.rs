@@ -9,7 +9,7 @@ mod report;
 mod table;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
@@ -75,6 +75,12 @@ pub trait Driver: fmt::Debug + Send + Sync + 'static {
 
     /// Ends what the driver itself started. Called once, after the last batch.
     async fn close(&self) {}
+
+    /// How an owner lets go of the driver: it closes it. Only a shared one has another way.
+    #[doc(hidden)]
+    async fn let_go(self: Arc<Self>) {
+        (*self).close().await;
+    }
 }
 
 /// A driver shared by several flows. It closes with the last of them.
@@ -109,4 +115,24 @@ impl<D: Driver + ?Sized> Driver for Arc<D> {
             (**self).close().await;
         }
     }
+
+    async fn let_go(self: Arc<Self>) {
+        let Some(share) = Arc::into_inner(self) else { return };
+        if let Some(last) = give_up(share) {
+            last.let_go().await;
+        }
+    }
+}
+
+/// Gives a share of a driver up, unless it is the last. Of several that are given up at once, one
+/// is the last.
+fn give_up<D: ?Sized>(share: Arc<D>) -> Option<Arc<D>> {
+    static GIVING_UP: Mutex<()> = Mutex::new(());
+    let _one_by_one = GIVING_UP.lock().unwrap_or_else(PoisonError::into_inner);
+    if Arc::strong_count(&share) == 1 {
+        return Some(share);
+    }
+    // Here, so that looking and letting go are one step to all who do so.
+    drop(share);
+    None
 }

@@ -291,7 +291,7 @@ impl FlowBuilder {
         shared.is_cancelled();
         let pump = Pump {
             shared: Arc::clone(&shared),
-            executor,
+            executor: Some(executor),
             driver,
             capabilities,
             rules: Rules { merging: self.merging, coalescer: self.coalescer, describer },

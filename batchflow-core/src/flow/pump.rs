@@ -30,7 +30,8 @@ const LANDING: Duration = GRACE.saturating_mul(3);
 
 pub(super) struct Pump {
     pub(super) shared: Arc<Shared>,
-    pub(super) executor: Arc<dyn Executor>,
+    /// Gone once the last batch has landed.
+    pub(super) executor: Option<Arc<dyn Executor>>,
     pub(super) driver: Option<Arc<dyn Driver>>,
     pub(super) capabilities: Capabilities,
     pub(super) rules: Rules,
@@ -67,10 +68,13 @@ impl Pump {
             self.wait(next).await;
         }
         let grace = self.shared.terms.grace;
-        if let Some(driver) = &self.driver {
-            let closed = tokio::time::timeout(grace, catch_async((**driver).close()));
+        // What holds the driver as well, goes first.
+        (self.executor, self.rules.describer) = (None, None);
+        if let Some(driver) = self.driver.take() {
+            let backend = driver.backend();
+            let closed = tokio::time::timeout(grace, catch_async(driver.let_go()));
             if !matches!(closed.await, Ok(Ok(()))) {
-                tracing::warn!(backend = driver.backend(), "the driver did not close in time");
+                tracing::warn!(backend, "the driver did not close in time");
             }
         }
         self.shared.letters.drain(after(grace)).await;
@@ -202,6 +206,7 @@ impl Pump {
 
     /// Starts batches, the oldest first, while there are slots.
     fn start_batches(&mut self, look: &Look, now: Instant) {
+        let Some(executor) = self.executor.clone() else { return };
         let tune = self.shared.tune();
         let due = Due {
             before: now.checked_sub(tune.flush_interval),
@@ -255,7 +260,7 @@ impl Pump {
                 Landed { slot: slot as u32, flight: formed.flight, hashes, table_changed: false };
             let flight = Flight::new(
                 Arc::clone(&self.shared),
-                Arc::clone(&self.executor),
+                Arc::clone(&executor),
                 attempt,
                 slot as u32,
                 formed.batch,

@@ -104,7 +104,9 @@ impl BatchWriter {
         if let Some(sink) = &self.sink {
             sink.close().await;
         }
-        (*self.driver).close().await;
+        // The executor holds the driver, too.
+        drop(self.executor);
+        self.driver.let_go().await;
     }
 }
 

@@ -1,9 +1,12 @@
 //! Promise 7: cancel first, and what a close does.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use batchflow_core::dead_letter::{DeadLetter, DeadLetterError, DeadLetterSink};
 use batchflow_core::testing::{Fault, Gate, MemoryDriver};
-use batchflow_core::{BatchFlow, BatchWriter, Request, RowError};
+use batchflow_core::{BatchFlow, BatchWriter, Driver, Request, RowError};
 use tokio::sync::oneshot;
 
 use crate::support::{HOUR, Owned, SECOND, id, memory, row, users, watched};
@@ -29,6 +32,54 @@ async fn promise_7_a_flow_or_writer_closes_its_driver_once_and_a_shared_one_with
     assert_eq!(driver.closed(), 2, "the other flow still writes through it");
     assert!(two.close().await.unwrap().all_written());
     assert_eq!(driver.closed(), 3);
+}
+
+/// A sink that takes a few turns to close.
+#[derive(Debug)]
+struct Leisurely;
+
+#[async_trait]
+impl DeadLetterSink for Leisurely {
+    async fn deliver(&self, letters: &mut VecDeque<DeadLetter>) -> Result<(), DeadLetterError> {
+        letters.clear();
+        Ok(())
+    }
+
+    async fn close(&self) {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_7_flows_that_close_together_close_their_driver_once() {
+    let driver = Arc::new(MemoryDriver::new());
+    // Shared twice over, and by a bulk writer.
+    let shared: Arc<dyn Driver> = Arc::new(Owned(driver.clone()));
+    let flow = |driver: Arc<dyn Driver>| {
+        let builder = BatchFlow::builder(Arc::new(driver));
+        builder.dead_letters(Leisurely).build().unwrap()
+    };
+    let [one, two] = [shared.clone(), shared.clone()].map(flow);
+    let writer = BatchWriter::builder(shared).dead_letters(Leisurely).build().unwrap();
+    let (one, two, ()) = tokio::join!(one.close(), two.close(), writer.close());
+    assert!(one.unwrap().all_written() && two.unwrap().all_written());
+    assert_eq!(driver.closed(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn promise_7_flows_on_several_threads_close_their_driver_once() {
+    for round in 0..100 {
+        let driver = Arc::new(MemoryDriver::new());
+        let shared = Arc::new(Owned(driver.clone()));
+        let [one, two] =
+            [shared.clone(), shared].map(|driver| BatchFlow::builder(driver).build().unwrap());
+        let other = tokio::spawn(async move { two.close().await });
+        assert!(one.close().await.unwrap().all_written());
+        assert!(other.await.unwrap().unwrap().all_written());
+        assert_eq!(driver.closed(), 1, "round {round}");
+    }
 }
 
 /// The very next submit after the token is cancelled is refused, without a task switch between.
