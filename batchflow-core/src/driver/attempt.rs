@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::watch;
@@ -35,6 +35,8 @@ struct Signals {
     tokens: Mutex<Vec<CommitToken>>,
     /// How the driver writes, as it said last.
     way: Mutex<Option<(&'static str, u64)>>,
+    /// Set by the driver, also for the attempts that follow.
+    table_changed: Arc<AtomicBool>,
     /// When the rows are given up; set by the first send, inherited by every further attempt.
     give_up: OnceLock<Instant>,
     /// A slot that the flow took for the first send.
@@ -49,6 +51,10 @@ impl Attempt {
 
     /// A first attempt that is cancelled when `parent` turns true.
     pub(crate) fn with_parent(parent: Option<watch::Receiver<bool>>) -> Self {
+        Self::make(parent, Arc::default())
+    }
+
+    fn make(parent: Option<watch::Receiver<bool>>, table_changed: Arc<AtomicBool>) -> Self {
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             number: 1,
@@ -59,6 +65,7 @@ impl Attempt {
                 parent,
                 tokens: Mutex::default(),
                 way: Mutex::default(),
+                table_changed,
                 give_up: OnceLock::new(),
                 permit: Mutex::default(),
             }),
@@ -78,7 +85,8 @@ impl Attempt {
 
     /// The next attempt at the same rows: a new id, the next number, no tokens.
     pub(crate) fn next(&self) -> Self {
-        let mut next = Self::with_parent(self.signals.parent.clone());
+        let table_changed = Arc::clone(&self.signals.table_changed);
+        let mut next = Self::make(self.signals.parent.clone(), table_changed);
         next.number = self.number.saturating_add(1);
         match self.signals.give_up.get() {
             Some(&give_up) => next.with_give_up(give_up),
@@ -199,6 +207,18 @@ impl Attempt {
 
     fn noted(&self) -> Option<(&'static str, u64)> {
         *self.signals.way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells that the table is not what the driver last [described](crate::Driver::describe):
+    /// whoever sends the rows has it described again before the next. Said whatever becomes of
+    /// this attempt.
+    pub fn note_table_changed(&self) {
+        self.signals.table_changed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the driver found the table changed, in this attempt or in one before it.
+    pub fn table_changed(&self) -> bool {
+        self.signals.table_changed.load(Ordering::Relaxed)
     }
 
     /// The tokens recorded so far.

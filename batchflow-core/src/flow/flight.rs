@@ -39,8 +39,8 @@ impl Flight {
         Self { shared, executor, attempt, slot, batch, rows, singles, current }
     }
 
-    /// Brings every row to its verdict. Tells whether the server says that the table is not what
-    /// it was.
+    /// Brings every row to its verdict. Tells whether the server or the driver says that the table
+    /// is not what it was.
     pub(super) async fn fly(mut self) -> bool {
         let executed = self.executor.execute(self.batch.clone(), &self.attempt);
         let report = match catch_async(executed).await {
@@ -49,11 +49,11 @@ impl Flight {
         };
         if let Some(Verdict::Written) = report.uniform() {
             self.settle_written();
-            return false;
+            return self.attempt.table_changed();
         }
-        let table_changed = self.settle_each(report);
+        let refused_for_it = self.settle_each(report);
         self.send_singles().await;
-        table_changed
+        refused_for_it || self.attempt.table_changed()
     }
 
     fn settle_written(&mut self) {

@@ -138,6 +138,9 @@ impl<'a> Run<'a> {
             }
             attempt = attempt.next();
         }
+        if attempt.table_changed() {
+            self.rules.remove(&schema);
+        }
         self.front = None;
         Ok(())
     }

@@ -1,7 +1,14 @@
 //! Promise 3: order per key, whatever happens to the batches.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
 use batchflow_core::testing::{Fault, Gate};
-use batchflow_core::{BatchFlow, ConflictStrategy, ErrorKind, Outcome, RowError};
+use batchflow_core::{
+    Attempt, Batch, BatchFlow, BatchWriter, Capabilities, ColumnInfo, ColumnKind, Comparison,
+    ConflictStrategy, Driver, ErrorKind, Outcome, Report, RowError, Schema, TableInfo, WriteError,
+};
 
 use crate::support::{HOUR, MILLI, SECOND, memory, row, schema, settling, users, watched};
 
@@ -108,7 +115,7 @@ async fn promise_3_splits_keep_the_order_of_rows_that_only_the_database_can_comp
     driver.refuse(ErrorKind::Constraint, Blame::Nobody, |row| {
         row.get::<String>("name").unwrap().unwrap() == "bad"
     });
-    let driver = std::sync::Arc::new(Probe::new(driver));
+    let driver = Arc::new(Probe::new(driver));
     let flow = BatchFlow::builder(driver.clone()).flush_interval(HOUR).build().unwrap();
     let names = schema("names", ConflictStrategy::Update);
     for (id, name) in [("k", "1"), ("a", "bad"), ("K", "2"), ("b", "x"), ("k", "3"), ("c", "bad")] {
@@ -119,4 +126,64 @@ async fn promise_3_splits_keep_the_order_of_rows_that_only_the_database_can_comp
     let tables = driver.inner().inner();
     assert_eq!(tables.value("names", ["k"], "name"), Some("3".into()));
     assert_eq!(tables.value("names", ["k"], "id"), Some("k".into()));
+}
+
+/// A table whose key's collation changes with the first write, which only the driver sees.
+#[derive(Debug, Default)]
+struct Altered {
+    described: AtomicUsize,
+    attempts: AtomicUsize,
+    batches: Mutex<Vec<usize>>,
+}
+
+#[async_trait]
+impl Driver for Altered {
+    fn backend(&self) -> &'static str {
+        "altered"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::none().with_describe().with_atomic()
+    }
+
+    async fn write(&self, batch: Batch, attempt: &Attempt) -> Result<Report, WriteError> {
+        if self.attempts.fetch_add(1, Ordering::Relaxed) == 0 {
+            attempt.note_table_changed();
+            return Err(ErrorKind::Deadlock.into());
+        }
+        self.batches.lock().unwrap().push(batch.len());
+        Ok(Report::all())
+    }
+
+    async fn describe(&self, _: &Schema) -> Result<TableInfo, WriteError> {
+        let comparison = match self.described.fetch_add(1, Ordering::Relaxed) {
+            0 => Comparison::Natural,
+            _ => Comparison::AsciiNoCase,
+        };
+        let name = ColumnInfo::new(ColumnKind::Text).with_comparison(comparison);
+        Ok(TableInfo::new(vec![name]))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_3_keys_compare_as_the_table_does_that_the_driver_found_changed() {
+    let names = Schema::new("names", ConflictStrategy::Ignore, ["name"]).unwrap();
+    let name = |name: &str| names.row((name,)).unwrap();
+
+    let driver = Arc::new(Altered::default());
+    let flow = BatchFlow::builder(driver.clone()).flush_interval(HOUR).build().unwrap();
+    flow.submit(name("first")).await.unwrap();
+    assert_eq!(flow.flush().await.unwrap().written, 1);
+    for again in ["Ada", "ADA"] {
+        flow.submit(name(again)).await.unwrap();
+    }
+    let counts = flow.flush().await.unwrap();
+    assert_eq!((counts.written, counts.superseded), (1, 1), "one key");
+
+    let driver = Arc::new(Altered::default());
+    let writer = BatchWriter::builder(driver.clone()).batch_size(2).build().unwrap();
+    let rows = ["first", "second", "Ada", "ADA"].map(name);
+    assert_eq!(writer.write(rows).await.unwrap().written(), 4);
+    let batches = driver.batches.lock().unwrap().clone();
+    assert_eq!(batches, [1, 1, 1, 1], "halved once, then one row a key");
 }
