@@ -9,7 +9,7 @@ use batchflow_core::Schema;
 use batchflow_core::sql::{Dialect, Insert};
 
 use crate::encode::{Staged, parameter, staged};
-use crate::table::{Identity, Table, TableColumn};
+use crate::table::{Table, TableColumn};
 use crate::types::{ColumnType, TypeKind};
 
 /// The setting that a transaction of ours carries.
@@ -112,7 +112,7 @@ impl<'a> Texts<'a> {
         let now = touch.unwrap_or("pg_catalog.now()");
         let dialect = Postgres { table: &self.table.name, now };
         let columns = self.table.columns.iter().enumerate();
-        let own = columns.filter(|(_, c)| c.generated || c.identity != Identity::None);
+        let own = columns.filter(|(_, column)| column.leaves_alone());
         let insert =
             Insert::new(&dialect, self.schema, self.columns).leave_alone(own.map(|(at, _)| at));
         let mut text = insert.head();

@@ -117,6 +117,11 @@ fn regclass(table: &TableName) -> String {
 }
 
 impl TableColumn {
+    /// Whether a `Replace` that does not set it leaves it as it is.
+    pub(crate) fn leaves_alone(&self) -> bool {
+        self.generated || self.identity != Identity::None
+    }
+
     fn info(&self) -> ColumnInfo {
         let base = self.ty.base();
         let (kind, scale) = kind_of(&base.kind);
@@ -128,6 +133,9 @@ impl TableColumn {
         }
         if self.refuses_null && !self.has_default {
             info = info.with_required();
+        }
+        if self.leaves_alone() {
+            info = info.with_left_alone();
         }
         if self.has_default { info.with_default() } else { info }
     }
@@ -214,7 +222,10 @@ impl Reader<'_> {
                 ty: column.ty.clone(),
                 not_null: column.not_null,
                 refuses_null: column.not_null && !relation.fills_in,
-                has_default: column.has_default || generated || identity != Identity::None,
+                has_default: column.has_default
+                    || generated
+                    || identity != Identity::None
+                    || relation.fills_in,
                 generated,
                 identity,
                 comparison: compare(&column.ty, column.deterministic),

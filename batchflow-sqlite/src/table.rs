@@ -90,6 +90,12 @@ impl Table {
             columns.push(raw[at].describe(strict));
         }
         let indexes = reader.indexes(&database)?;
+        if reader.has_trigger(&database)? {
+            // It may fill in what an insert leaves unset.
+            for column in &mut columns {
+                column.default = true;
+            }
+        }
         let primary_index = indexes.iter().any(|index| index.primary);
         let keys = raw.iter().filter(|column| column.primary_key > 0).count();
         let rowid = (keys == 1 && !primary_index && !without_rowid)
@@ -157,6 +163,9 @@ impl Column {
         let mut info = ColumnInfo::new(self.kind()).with_comparison(comparison);
         if self.required {
             info = info.with_required();
+        }
+        if self.filling != Filling::ByRow {
+            info = info.with_left_alone();
         }
         if self.default {
             info = info.with_default();
@@ -233,6 +242,17 @@ impl Reader<'_> {
                 })
             },
         )
+    }
+
+    fn has_trigger(&self, database: &str) -> Result<bool, WriteError> {
+        let sql = format!(
+            "SELECT 1 FROM {}.sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE \
+             UNION ALL SELECT 1 FROM temp.sqlite_schema \
+             WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE LIMIT 1",
+            quoted(database)
+        );
+        let found = self.select(&sql, params![self.schema.table().name()], |_| Ok(()))?;
+        Ok(!found.is_empty())
     }
 
     fn indexes(&self, database: &str) -> Result<Vec<Index>, WriteError> {

@@ -241,3 +241,33 @@ fn promise_2_a_killed_process_keeps_every_acknowledged_row() {
         assert_eq!(found, 1, "{id}");
     }
 }
+
+/// Where the table itself fills in what a row leaves unset, only it can tell what two rows of one
+/// key leave.
+#[tokio::test(flavor = "multi_thread")]
+async fn promise_5_merged_rows_leave_what_the_same_rows_leave_one_after_the_other() {
+    let counts = Schema::builder("t").columns(["id", "name", "hits"]).key(["id"]);
+    let counts = counts.on_conflict(ConflictStrategy::Update).merge("hits", Merge::Add);
+    let counts = counts.build().unwrap();
+    let numbers = Schema::new("u", ConflictStrategy::Replace, ["id", "number"]).unwrap();
+    for merging in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        let tables = "CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT, hits INTEGER);
+             CREATE TRIGGER fill AFTER INSERT ON t WHEN NEW.hits IS NULL
+             BEGIN UPDATE t SET hits = 5 WHERE id = NEW.id; END;
+             CREATE TABLE u (id INTEGER UNIQUE NOT NULL, number INTEGER PRIMARY KEY)";
+        let flow = BatchFlow::builder(open(&path, tables).await).merge(merging);
+        let flow = flow.flush_interval(std::time::Duration::from_secs(60)).build().unwrap();
+        let rows = [
+            Request::new(&counts).set("id", 1_i64).set("name", "a"),
+            Request::new(&counts).set("id", 1_i64).set("hits", 3_i64),
+            Request::new(&numbers).set("id", 1_i64).set("number", 7_i64),
+            Request::new(&numbers).set("id", 1_i64),
+        ];
+        flow.submit_all(rows).await.unwrap();
+        assert!(flow.close().await.unwrap().all_written());
+        let left = [count(&path, "SELECT hits FROM t"), count(&path, "SELECT number FROM u")];
+        assert_eq!(left, [8, 7], "merging: {merging}");
+    }
+}

@@ -3,6 +3,7 @@
 use batchflow_core::{ConflictStrategy, Merge, SchemaBuilder};
 
 use super::*;
+use crate::table::Identity;
 use crate::types::{NumericLimit, TextLimit};
 use crate::unit::table;
 

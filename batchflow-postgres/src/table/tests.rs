@@ -220,13 +220,17 @@ async fn what_fills_columns_in_is_known() {
     let required: Vec<bool> =
         (0..7).map(|at| table.info().column(at).unwrap().is_required()).collect();
     assert_eq!(required, [false, false, true, false, false, false, false]);
+    let left_alone: Vec<bool> =
+        (0..7).map(|at| table.info().column(at).unwrap().is_left_alone()).collect();
+    assert_eq!(left_alone, [true, true, false, false, false, true, false]);
     assert!(table.may_copy && table.may_stage && !table.row_security);
     let read = |name, columns: &'static [&'static str]| {
         let schema = schema(name, Fail, columns);
         let client = &client;
         async move { Table::read(client, &schema).await.unwrap() }
     };
-    assert!(!read("filled", &["id", "req"]).await.columns[1].refuses_null);
+    let filled = read("filled", &["id", "req"]).await;
+    assert!(!filled.columns[1].refuses_null && filled.columns[1].has_default);
     assert!(read("parts", &["id"]).await.may_copy);
     assert!(!read("ruled", &["id"]).await.may_copy);
     // A superuser is above policies.
