@@ -242,6 +242,9 @@ impl PostgresDriver {
                     if *table == *plan.table {
                         return Err(error);
                     }
+                    if table.info() != plan.table.info() {
+                        attempt.note_table_changed();
+                    }
                 }
                 Next::Unnest if !self.no_stage.swap(true, Ordering::Relaxed) => {
                     tracing::warn!(

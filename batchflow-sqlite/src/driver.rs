@@ -194,7 +194,7 @@ impl Driver for SqliteDriver {
     async fn preview(&self, batch: &Batch, values: ShowValues) -> Result<Preview, WriteError> {
         let batch = batch.clone();
         let preview = move |writer: &mut Writer| {
-            let plan = writer.plans.get(&writer.connection, &batch)?;
+            let plan = writer.plans.get(&writer.connection, &batch, None)?;
             Ok(plan.preview(&batch, values))
         };
         self.call(preview).await?

@@ -97,7 +97,7 @@ impl Writer {
         let mut changed = Vec::new();
         while let Some(job) = jobs.get(changed.len()) {
             self.guard.enter(self.busy_timeout, Some(&job.fate));
-            let plan = self.plans.get(&self.connection, &job.batch).ok()?;
+            let plan = self.plans.get(&self.connection, &job.batch, Some(&job.attempt)).ok()?;
             job.attempt.writes_by(WAY, plan.fingerprint);
             changed.push(apply(&self.connection, plan, &job.batch, &job.fate).ok()?);
             if jobs.len() < MOST {

@@ -25,7 +25,7 @@ pub(crate) fn write(
         }
         run_plain(connection, "BEGIN IMMEDIATE")
             .map_err(|error| refused(&error, Stage::Write, fate))?;
-        let plan = plans.get(connection, batch)?;
+        let plan = plans.get(connection, batch, Some(&job.attempt))?;
         job.attempt.writes_by(WAY, plan.fingerprint);
         apply(connection, plan, batch, fate)
     };

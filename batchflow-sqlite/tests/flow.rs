@@ -271,3 +271,27 @@ async fn promise_5_merged_rows_leave_what_the_same_rows_leave_one_after_the_othe
         assert_eq!(left, [8, 7], "merging: {merging}");
     }
 }
+
+/// A key's collation changes while the flow runs: which rows have one key is asked anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn promise_3_a_table_that_was_altered_is_described_again() {
+    let create = |collation: &str| {
+        format!("CREATE TABLE t (name TEXT PRIMARY KEY COLLATE {collation}, n INTEGER)")
+    };
+    let driver = Arc::new(SqliteDriver::in_memory().unwrap());
+    driver.execute(&create("BINARY")).await.unwrap();
+    let flow = BatchFlow::builder(Arc::clone(&driver));
+    let flow = flow.flush_interval(std::time::Duration::from_secs(60)).build().unwrap();
+    let t = Schema::new("t", ConflictStrategy::Ignore, ["name", "n"]).unwrap();
+    let submit = async |names: &[&str]| {
+        for name in names {
+            flow.submit(t.row((*name, 1_i64)).unwrap()).await.unwrap();
+        }
+        let counts = flow.flush().await.unwrap();
+        (counts.written, counts.superseded)
+    };
+    assert_eq!(submit(&["Ada", "ADA"]).await, (2, 0));
+    driver.execute(&format!("DROP TABLE t; {}", create("NOCASE"))).await.unwrap();
+    assert_eq!(submit(&["first"]).await, (1, 0));
+    assert_eq!(submit(&["Ada", "ADA"]).await, (1, 1));
+}

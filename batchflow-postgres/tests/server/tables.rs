@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use batchflow_core::{ConflictStrategy, Driver, ErrorKind, ShowValues};
+use batchflow_core::{Attempt, ConflictStrategy, Driver, ErrorKind, ShowValues};
 use batchflow_postgres::client::error::SqlState;
 use batchflow_postgres::client::{Client, NoTls};
 use batchflow_postgres::{
@@ -52,6 +52,29 @@ async fn an_altered_table_is_looked_up_again() {
         execute(&url(), &format!("DROP TABLE {table}")).await;
         let error = write(&driver, vec![row(10, 1)]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Schema, "{way:?}: {error}");
+        driver.close().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs PostgreSQL: cargo xtask integration"]
+async fn what_core_knows_of_an_altered_table_is_called_changed() {
+    for way in WAYS {
+        let table = fresh("told");
+        execute(&url(), &format!("CREATE TABLE {table} (id int PRIMARY KEY, n text)")).await;
+        let driver = driver(Some(way)).await;
+        let schema = Schema::new(&table, ConflictStrategy::Fail, ["id", "n"]).unwrap();
+        let alter = [("ALTER n TYPE bigint USING n::bigint", true), ("ADD other int", false)];
+        for (id, (alter, changed)) in
+            (0..).zip([("ADD further int", false)].into_iter().chain(alter))
+        {
+            execute(&url(), &format!("ALTER TABLE {table} {alter}")).await;
+            let row = Request::new(&schema).set("id", id).set("n", 7);
+            let attempt = Attempt::new();
+            let batch = Batch::from_requests(vec![row]).unwrap();
+            driver.write(batch, &attempt).await.unwrap();
+            assert_eq!(attempt.table_changed(), changed, "{way:?}: {alter}");
+        }
         driver.close().await;
     }
 }
