@@ -30,7 +30,7 @@ pub(crate) struct Sending<'a> {
 /// Why an attempt ended before every answer came.
 enum Ended {
     Lost(Lost),
-    Stopped,
+    Stopped(ErrorKind),
     /// Nothing was sent.
     Refused(WriteError),
 }
@@ -45,7 +45,7 @@ impl Sending<'_> {
             self.attempt.record(CommitToken::new(Arc::clone(&ticket)));
             let ended = tokio::select! {
                 biased;
-                () = self.stopped() => Err(Ended::Stopped),
+                kind = self.stopped() => Err(Ended::Stopped(kind)),
                 sent = self.send(&units, &ticket, &verdicts) => sent,
             };
             if let Err(ended) = ended {
@@ -61,8 +61,9 @@ impl Sending<'_> {
         ))
     }
 
-    /// Waits for the attempt to be cancelled, or for its deadline.
-    async fn stopped(&self) {
+    /// Waits for the attempt to be cancelled, or for its deadline, and tells which it was: who was
+    /// cancelled is not tried again.
+    async fn stopped(&self) -> ErrorKind {
         let deadline = async {
             match self.attempt.deadline() {
                 Some(deadline) => sleep_until(deadline).await,
@@ -71,8 +72,8 @@ impl Sending<'_> {
         };
         tokio::select! {
             biased;
-            () = self.attempt.cancelled() => {}
-            () = deadline => {}
+            () = deadline => ErrorKind::Timeout,
+            () = self.attempt.cancelled() => ErrorKind::Cancelled,
         }
     }
 
@@ -120,7 +121,7 @@ impl Sending<'_> {
             Ended::Lost(Lost(why)) => WriteError::new(ErrorKind::Connection)
                 .with_message("the connection was lost")
                 .with_server_message(why),
-            Ended::Stopped => WriteError::new(ErrorKind::Cancelled),
+            Ended::Stopped(kind) => WriteError::new(kind),
         };
         let verdict = if ticket.was_sent() {
             match timeout(FENCE, self.fences.end(self.opener, ticket)).await {

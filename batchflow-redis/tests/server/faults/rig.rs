@@ -110,7 +110,12 @@ impl Rig {
             }
         }
         for (entry, receipt) in receipts {
-            self.history.settled(entry, &in_time(receipt).await);
+            let verdict = in_time(receipt).await;
+            self.history.settled(entry, &verdict);
+            let fate = self.history.fate(entry);
+            if let (Some(Fate::Rejected(_) | Fate::NotSent), Err(error)) = (fate, &verdict) {
+                panic!("seed {}: no row is at fault, and there was time: {error}", self.seed);
+            }
         }
     }
 
