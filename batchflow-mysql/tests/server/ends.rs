@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use batchflow_mysql::client::prelude::Queryable as _;
-use batchflow_mysql::client::{Conn, Pool};
+use batchflow_mysql::client::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 use batchflow_mysql::{
     Applied, Attempt, Batch, ConflictStrategy, Driver as _, ErrorKind, MysqlConfig, MysqlDriver,
     Schema, Settled, Stage, Way,
@@ -138,6 +138,41 @@ async fn promise_3_a_dropped_write_ends_on_the_server_and_leaves_nothing() {
         assert_eq!(place.ids().await, ["1", "2", "19", "20"], "{whose:?} {way:?}");
         assert_ne!(place.sessions("").await, before, "{way:?}: the connection was not used again");
         place.driver.close().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_9_a_driver_that_is_dropped_leaves_no_transaction_to_its_pool() {
+    for resets in [true, false] {
+        let database = Database::new("left").await;
+        database.execute("CREATE TABLE t (id INT PRIMARY KEY) ENGINE=InnoDB").await;
+        let one = PoolOpts::default()
+            .with_constraints(PoolConstraints::new(1, 1).unwrap())
+            .with_reset_connection(resets);
+        let opts = OptsBuilder::from_opts(Opts::from_url(database.url()).unwrap());
+        let pool = Pool::new(opts.pool_opts(one));
+        let driver = MysqlDriver::from_pool(pool.clone());
+        let schema = Schema::new("t", ConflictStrategy::Fail, ["id"]).unwrap();
+        let rows_of = |ids: [i32; 2]| {
+            Batch::from_requests(ids.map(|id| schema.row((id,)).unwrap()).into()).unwrap()
+        };
+        driver.write(rows_of([1, 2]), &Attempt::new()).await.unwrap();
+        let mut locker = database.connect().await;
+        locker.query_drop("BEGIN; INSERT INTO t VALUES (20)").await.unwrap();
+        let attempt = Attempt::new();
+        let write = timeout(Duration::from_millis(300), driver.write(rows_of([19, 20]), &attempt));
+        assert!(write.await.is_err(), "the lock holds it up");
+        // At once: what was to end it has not even begun.
+        drop(driver);
+        locker.query_drop("ROLLBACK").await.unwrap();
+        let mut conn = timeout(Duration::from_secs(5), pool.get_conn()).await.unwrap().unwrap();
+        let open = "SELECT COUNT(*) FROM information_schema.INNODB_TRX \
+                    WHERE trx_mysql_thread_id = CONNECTION_ID()";
+        assert_eq!(rows(&mut conn, open).await, ["0"], "promise 9, resets: {resets}");
+        assert_eq!(rows(&mut conn, "SELECT id FROM t").await, ["1", "2"], "resets: {resets}");
+        drop(conn);
+        pool.disconnect().await.unwrap();
     }
 }
 
