@@ -21,6 +21,8 @@ struct MySql<'a> {
     now: &'static str,
     /// What the proposed row is called; `None` where it has no name.
     proposed: Option<&'static str>,
+    /// The column that numbers its rows.
+    numbered: Option<usize>,
 }
 
 impl Dialect for MySql<'_> {
@@ -51,6 +53,12 @@ impl Dialect for MySql<'_> {
         self.proposed
     }
 
+    /// MySQL takes the default of a column that numbers its rows for 0, and under
+    /// `NO_AUTO_VALUE_ON_ZERO` stores it.
+    fn unset(&self, column: usize) -> &'static str {
+        if self.numbered == Some(column) { "NULL" } else { "DEFAULT" }
+    }
+
     fn quote_table(&self, _table: &batchflow_core::TableName, out: &mut String) {
         out.push_str(self.table);
     }
@@ -59,7 +67,7 @@ impl Dialect for MySql<'_> {
 /// An identifier in backticks.
 pub(crate) fn quoted(name: &str) -> String {
     let mut text = String::new();
-    MySql { table: "", now: "", proposed: None }.quote(name, &mut text);
+    MySql { table: "", now: "", proposed: None, numbered: None }.quote(name, &mut text);
     text
 }
 
@@ -67,16 +75,7 @@ pub(crate) fn quoted(name: &str) -> String {
 /// keeps, since it would round up what it does not. A column without zone holds UTC, whatever the
 /// session's zone.
 fn clock(kind: &TypeKind) -> &'static str {
-    const DATETIME: [&str; 7] = [
-        "UTC_TIMESTAMP(0)",
-        "UTC_TIMESTAMP(1)",
-        "UTC_TIMESTAMP(2)",
-        "UTC_TIMESTAMP(3)",
-        "UTC_TIMESTAMP(4)",
-        "UTC_TIMESTAMP(5)",
-        "UTC_TIMESTAMP(6)",
-    ];
-    const TIMESTAMP: [&str; 7] = [
+    const WITH_ZONE: [&str; 7] = [
         "CURRENT_TIMESTAMP(0)",
         "CURRENT_TIMESTAMP(1)",
         "CURRENT_TIMESTAMP(2)",
@@ -85,22 +84,19 @@ fn clock(kind: &TypeKind) -> &'static str {
         "CURRENT_TIMESTAMP(5)",
         "CURRENT_TIMESTAMP(6)",
     ];
-    const TIME: [&str; 7] = [
-        "UTC_TIME(0)",
-        "UTC_TIME(1)",
-        "UTC_TIME(2)",
-        "UTC_TIME(3)",
-        "UTC_TIME(4)",
-        "UTC_TIME(5)",
-        "UTC_TIME(6)",
+    const WITHOUT: [&str; 7] = [
+        "UTC_TIMESTAMP(0)",
+        "UTC_TIMESTAMP(1)",
+        "UTC_TIMESTAMP(2)",
+        "UTC_TIMESTAMP(3)",
+        "UTC_TIMESTAMP(4)",
+        "UTC_TIMESTAMP(5)",
+        "UTC_TIMESTAMP(6)",
     ];
-    let of = |texts: [&'static str; 7], digits: u8| texts[usize::from(digits.min(6))];
     match *kind {
-        TypeKind::Timestamp(digits) => of(TIMESTAMP, digits),
-        TypeKind::Time(digits) => of(TIME, digits),
-        TypeKind::DateTime(digits) => of(DATETIME, digits),
-        TypeKind::Date => "UTC_DATE()",
-        _ => DATETIME[6],
+        TypeKind::Timestamp(digits) => WITH_ZONE[usize::from(digits.min(6))],
+        TypeKind::DateTime(digits) => WITHOUT[usize::from(digits.min(6))],
+        _ => WITHOUT[6],
     }
 }
 
@@ -129,7 +125,8 @@ impl Texts {
         });
         let touch = schema.touch().map(|at| clock(&table.columns[at].ty.kind));
         let now = touch.unwrap_or_default();
-        let dialect = MySql { table: &table.name, now, proposed };
+        let numbered = table.columns.iter().position(|column| column.auto_increment);
+        let dialect = MySql { table: &table.name, now, proposed, numbered };
         let insert = insert(&dialect, schema, table, columns);
         let mut head = insert.head();
         head.push_str(" VALUES ");
@@ -195,7 +192,7 @@ impl LoadTexts {
         let name = quoted(&format!("batchflow_{:016x}", fastrand::u64(..)));
         let name = format!("{}.{name}", database(&table.name));
         // A statement over a table may not name the proposed row.
-        let dialect = MySql { table: &table.name, now, proposed: None };
+        let dialect = MySql { table: &table.name, now, proposed: None, numbered: None };
         let insert = insert(&dialect, schema, table, columns);
         let mut taken: Vec<String> =
             set().map(|column| format!("{name}.{}", quoted(&column.name))).collect();

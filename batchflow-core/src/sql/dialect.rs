@@ -82,6 +82,12 @@ pub trait Dialect: fmt::Debug + Send + Sync {
         None
     }
 
+    /// What a row gives the schema's column at this position where it has to be listed and the row
+    /// does not set it. Default: `DEFAULT`.
+    fn unset(&self, _column: usize) -> &'static str {
+        "DEFAULT"
+    }
+
     /// Appends a table's name, every part of it quoted.
     fn quote_table(&self, table: &TableName, out: &mut String) {
         for qualifier in table.qualifiers() {

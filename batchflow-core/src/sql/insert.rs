@@ -103,7 +103,8 @@ impl<'a> Insert<'a> {
     pub fn values(&self, rows: usize) -> String {
         let mut text = String::new();
         let touched = self.schema.touch().map(|_| self.dialect.now());
-        let rest = touched.into_iter().chain(self.defaulted().into_iter().map(|_| "DEFAULT"));
+        let unset = self.defaulted().into_iter().map(|column| self.dialect.unset(column));
+        let rest = touched.into_iter().chain(unset);
         let rest: Vec<&str> = rest.collect();
         for row in 0..rows {
             text.push_str(if row == 0 { "(" } else { ", (" });

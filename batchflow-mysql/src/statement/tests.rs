@@ -178,3 +178,16 @@ fn a_database_is_told_from_the_dots_in_a_name() {
     assert_eq!(database("`app`.`t`"), "`app`");
     assert_eq!(database("`a.p``p`.`t.u`"), "`a.p``p`");
 }
+
+#[test]
+fn a_key_that_numbers_its_rows_is_left_to_do_so() {
+    let mut table = plain(true);
+    table.columns[0].auto_increment = true;
+    let schema = schema(ConflictStrategy::Ignore);
+    let texts = Texts::new(&server(Family::MySql), &schema, &table, &[2]);
+    let insert = "INSERT INTO `app`.`t` (`hits`, `seen`, `id`) VALUES (?, UTC_TIMESTAMP(3), NULL) ";
+    assert!(texts.row.starts_with(insert), "{}", texts.row);
+    let texts = Texts::new(&server(Family::MariaDb), &schema, &table, &[2]);
+    let insert = "INSERT INTO `app`.`t` (`hits`, `seen`) VALUES (?, UTC_TIMESTAMP(3)) ON ";
+    assert!(texts.row.starts_with(insert), "{}", texts.row);
+}
