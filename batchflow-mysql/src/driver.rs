@@ -198,11 +198,16 @@ impl MysqlDriver {
     }
 
     /// The plan for a batch, whose table is looked up if it has not been.
-    async fn plan(&self, batch: &Batch, time: Time) -> Result<Arc<Plan>, WriteError> {
+    async fn plan(
+        &self,
+        batch: &Batch,
+        attempt: &Attempt,
+        time: Time,
+    ) -> Result<Arc<Plan>, WriteError> {
         if let Some(plan) = self.plans.get(batch) {
             return match plan {
                 Ok(plan) if self.is_old(batch.schema(), &plan) => {
-                    self.renew(batch, time, plan).await
+                    self.renew(batch, attempt, time, plan).await
                 }
                 plan => plan,
             };
@@ -223,11 +228,17 @@ impl MysqlDriver {
     async fn renew(
         &self,
         batch: &Batch,
+        attempt: &Attempt,
         time: Time,
         plan: Arc<Plan>,
     ) -> Result<Arc<Plan>, WriteError> {
         match self.look_up(batch.schema(), time).await {
-            Ok(found) => self.plans.get(batch).unwrap_or_else(|| Plans::plan_once(batch, &found)),
+            Ok(found) => {
+                if found.table.info() != plan.table.info() {
+                    attempt.note_table_changed();
+                }
+                self.plans.get(batch).unwrap_or_else(|| Plans::plan_once(batch, &found))
+            }
             Err(error) if error.kind().class() == ErrorClass::Systemic => Err(error),
             Err(_for_the_moment) => Ok(plan),
         }
@@ -242,7 +253,7 @@ impl MysqlDriver {
             let plan = tokio::select! {
                 biased;
                 why = time.stopped(attempt) => return Err(why.at(Stage::Describe)),
-                plan = self.plan(batch, time) => plan?,
+                plan = self.plan(batch, attempt, time) => plan?,
             };
             let (error, next) = match self.write_once(batch, attempt, time, &plan).await {
                 Ok(Some(affected)) => return Ok(Report::all().with_affected(affected)),
@@ -264,6 +275,9 @@ impl MysqlDriver {
                     };
                     if *found.table == *plan.table {
                         return Err(error);
+                    }
+                    if found.table.info() != plan.table.info() {
+                        attempt.note_table_changed();
                     }
                 }
                 // No further LOAD is chosen, so that this comes once for each batch.
@@ -376,7 +390,7 @@ impl Driver for MysqlDriver {
     }
 
     async fn preview(&self, batch: &Batch, values: ShowValues) -> Result<Preview, WriteError> {
-        let plan = self.plan(batch, Time::unlimited()).await?;
+        let plan = self.plan(batch, &Attempt::new(), Time::unlimited()).await?;
         let way = Way::choose(self.way, &plan, batch);
         Ok(preview(&plan, way, batch, self.ledger.as_ref(), values))
     }

@@ -82,7 +82,7 @@ impl Place {
     }
 
     async fn busy(&mut self) -> bool {
-        !self.sessions("AND COMMAND <> 'Sleep'").await.is_empty()
+        !self.sessions("AND INFO LIKE 'INSERT%'").await.is_empty()
     }
 
     async fn until_busy(&mut self, busy: bool) {

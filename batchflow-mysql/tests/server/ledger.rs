@@ -121,7 +121,7 @@ async fn promise_8_a_commit_that_never_arrived_is_known_by_the_ledger() {
 #[ignore = "needs MySQL: cargo xtask integration"]
 async fn the_ledger_holds_one_row_a_session_and_forgets_the_old() {
     let database = place().await;
-    let old = "INSERT INTO batchflow_ledger SELECT UNHEX(LEFT(SHA2(table_name, 256), 32)), 1, \
+    let old = "INSERT INTO batchflow_ledger SELECT UNHEX(LEFT(SHA2(CONCAT(table_schema, table_name), 256), 32)), 1, \
                CURRENT_TIMESTAMP - INTERVAL 25 HOUR FROM information_schema.TABLES LIMIT 50";
     database.execute(old).await;
     for (at, driver) in drivers(&database).await.into_iter().enumerate() {
