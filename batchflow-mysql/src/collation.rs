@@ -131,34 +131,4 @@ fn class(collation: &str) -> Class {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_is_surely_known_is_compared_here() {
-        use Comparison as C;
-        for (collation, varchar, char) in [
-            ("utf8mb4_0900_ai_ci", C::PrintableNoCase, C::PrintableNoCaseTrimEnd),
-            ("utf8mb4_general_ci", C::PrintableNoCaseTrimEnd, C::PrintableNoCaseTrimEnd),
-            ("utf8mb4_uca1400_ai_ci", C::PrintableNoCaseTrimEnd, C::PrintableNoCaseTrimEnd),
-            ("utf8mb4_unicode_nopad_ci", C::PrintableNoCase, C::PrintableNoCaseTrimEnd),
-            ("utf8mb4_bin", C::TrimEnd, C::TrimEnd),
-            ("utf8mb4_nopad_bin", C::Natural, C::TrimEnd),
-            ("utf8mb4_0900_bin", C::Natural, C::TrimEnd),
-            ("utf8mb4_0900_as_cs", C::Printable, C::PrintableTrimEnd),
-            ("latin1_general_cs", C::PrintableTrimEnd, C::PrintableTrimEnd),
-            ("latin1_swedish_ci", C::PrintableNoCaseTrimEnd, C::PrintableNoCaseTrimEnd),
-            ("sjis_bin", C::PrintableTrimEnd, C::PrintableTrimEnd),
-            ("utf8mb4_turkish_ci", C::Opaque, C::Opaque),
-            ("utf8mb4_da_0900_ai_ci", C::Opaque, C::Opaque),
-            ("utf8mb4_uca1400_czech_ai_ci", C::Opaque, C::Opaque),
-            ("koi8u_general_ci", C::Opaque, C::Opaque),
-            ("swe7_bin", C::Opaque, C::Opaque),
-            ("utf8mb4_unheard_of_ci", C::Opaque, C::Opaque),
-            ("binary", C::Natural, C::TrimEnd),
-        ] {
-            assert_eq!(comparison(collation, false), varchar, "{collation}");
-            assert_eq!(comparison(collation, true), char, "{collation}");
-        }
-    }
-}
+mod tests;

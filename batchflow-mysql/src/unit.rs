@@ -14,7 +14,7 @@ use crate::types::{ColumnType, TypeKind};
 /// What a driver's sessions have: as strict as the server gets, and UTC.
 const SESSION: &str = "SET sql_mode = 'STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,\
                        NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,\
-                       NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00'";
+                       NO_AUTO_VALUE_ON_ZERO', time_zone = '+00:00', NAMES utf8mb4";
 
 /// A connection to the server that `BATCHFLOW_MYSQL_URL` names, in a database of its own, and what
 /// the server is.
@@ -33,7 +33,9 @@ pub(crate) async fn connect() -> (Conn, Server) {
 /// A connection as a driver's are, in no database.
 pub(crate) async fn open() -> Conn {
     let url = std::env::var("BATCHFLOW_MYSQL_URL").expect("BATCHFLOW_MYSQL_URL");
-    let opts = OptsBuilder::from_opts(Opts::from_url(&url).expect("a URL")).prefer_socket(false);
+    let opts = OptsBuilder::from_opts(Opts::from_url(&url).expect("a URL"))
+        .prefer_socket(false)
+        .stmt_cache_size(0);
     let mut conn = Conn::new(opts).await.expect("a connection");
     run(&mut conn, SESSION).await;
     conn

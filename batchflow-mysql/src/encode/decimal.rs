@@ -51,6 +51,11 @@ impl<'a> Number<'a> {
         Some(Self { negative, digits: &mantissa[first..=last], point: point + exponent })
     }
 
+    /// Whether it is less than zero.
+    pub(super) fn is_negative(self) -> bool {
+        self.negative
+    }
+
     fn each(self) -> impl Iterator<Item = u8> + 'a {
         self.digits.iter().filter(|byte| **byte != b'.').map(|byte| byte - b'0')
     }
@@ -75,7 +80,9 @@ impl<'a> Number<'a> {
     /// no more than `digits` in all.
     fn plain(self, digits: u8, scale: u8, unsigned: bool) -> Fit<Vec<u8>> {
         let whole = i64::from(digits) - i64::from(scale);
-        if !self.digits.is_empty() && self.point > whole {
+        // Refused as the server refuses it: before it is rounded to nothing.
+        let below = unsigned && self.is_negative();
+        if below || (!self.digits.is_empty() && self.point > whole) {
             return Err(RANGE);
         }
         // The last digit first filled is at `scale`; `kept` of the number's own are left.
@@ -92,9 +99,6 @@ impl<'a> Number<'a> {
             }
         }
         let zero = out.iter().all(|digit| *digit == 0);
-        if self.negative && unsigned && !zero {
-            return Err(RANGE);
-        }
         let point = out.len() - usize::from(scale);
         let first = out.iter().position(|digit| *digit != 0).unwrap_or(out.len());
         let mut text = Vec::with_capacity(out.len() + 3);
@@ -198,7 +202,8 @@ mod tests {
         assert_eq!(decimal(ValueRef::F64(0.1), 5, 3, false), Ok(b"0.100".to_vec()));
         assert_eq!(decimal(ValueRef::F64(f64::NAN), 5, 3, false), Err(RANGE));
         assert_eq!(decimal(ValueRef::Decimal("-1"), 5, 3, true), Err(RANGE));
-        assert_eq!(decimal(ValueRef::Decimal("-0.0001"), 5, 3, true), Ok(b"0.000".to_vec()));
+        assert_eq!(decimal(ValueRef::Decimal("-0.0001"), 5, 3, true), Err(RANGE));
+        assert_eq!(decimal(ValueRef::Decimal("-0.00"), 5, 3, true), Ok(b"0.000".to_vec()));
         assert_eq!(decimal(ValueRef::Bool(true), 5, 3, true), Err(KIND));
     }
 

@@ -19,7 +19,8 @@ pub(super) fn double(value: ValueRef<'_>, unsigned: bool) -> Fit<f64> {
             let text = number_of(text)?;
             let number: f64 = text.parse().map_err(|_| TEXT)?;
             in_range(text, number.is_infinite(), number == 0.0)?;
-            number
+            // There is no negative zero but a float's own.
+            if number == 0.0 { 0.0 } else { number }
         }
         _ => return Err(KIND),
     };
@@ -45,7 +46,8 @@ pub(super) fn single(value: ValueRef<'_>, unsigned: bool) -> Fit<f32> {
             let text = number_of(text)?;
             let number: f32 = text.parse().map_err(|_| TEXT)?;
             in_range(text, number.is_infinite(), number == 0.0)?;
-            number
+            // There is no negative zero but a float's own.
+            if number == 0.0 { 0.0 } else { number }
         }
         _ => return Err(KIND),
     };
@@ -128,7 +130,7 @@ mod tests {
     #[test]
     fn a_float_of_so_many_digits_has_their_range() {
         for (number, fits) in
-            [(9_999.999, true), (9_999.9994, true), (9_999.9996, false), (-10_000.0, false)]
+            [(9999.999, true), (9999.9994, true), (9999.9996, false), (-10_000.0, false)]
         {
             assert_eq!(within(number, Some((7, 3))).is_ok(), fits, "{number}");
         }

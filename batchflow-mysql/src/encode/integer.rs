@@ -36,6 +36,8 @@ pub(super) fn integer(value: ValueRef<'_>, min: i64, max: i64) -> Fit<i64> {
 pub(super) fn unsigned(value: ValueRef<'_>, max: u64) -> Fit<u64> {
     let integer = match value {
         ValueRef::U64(value) => value,
+        // Refused as the server refuses it: before it is rounded to nothing.
+        ValueRef::Decimal(text) if Number::read(text)?.is_negative() => return Err(RANGE),
         value => u64::try_from(convert(value)?).map_err(|_| RANGE)?,
     };
     if integer <= max { Ok(integer) } else { Err(RANGE) }
@@ -143,6 +145,7 @@ mod tests {
         assert_eq!((most(8), most(24), most(64)), (255, 16_777_215, u64::MAX));
         assert_eq!(unsigned(ValueRef::I64(-1), most(8)), Err(RANGE));
         assert_eq!(unsigned(ValueRef::F64(255.5), most(8)), Err(RANGE));
+        assert_eq!(unsigned(ValueRef::Decimal("-0.1"), most(8)), Err(RANGE));
         assert_eq!(unsigned(ValueRef::Decimal("18446744073709551615"), most(64)), Ok(u64::MAX));
     }
 

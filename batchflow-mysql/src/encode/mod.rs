@@ -158,7 +158,9 @@ fn cell(column: &TableColumn, charset: Charset, value: ValueRef<'_>) -> Fit<Valu
                 text::address(&column.ty.sql, text)?;
                 Value::Bytes(text.as_bytes().to_vec())
             }
-            ValueRef::Bytes(bytes) => Value::Bytes(bytes.to_vec()),
+            ValueRef::Bytes(bytes) if !text::is_address(&column.ty.sql) => {
+                Value::Bytes(bytes.to_vec())
+            }
             _ => return Err(KIND),
         },
     })

@@ -9,6 +9,8 @@ use super::refusal::{Fit, KIND, RANGE};
 const MICRO: u64 = 1_000;
 const SECOND: u64 = 1_000_000_000;
 const DAY_SECONDS: i64 = 86_400;
+/// In microseconds.
+const DAY: u64 = 86_400_000_000;
 
 /// 838:59:59 in microseconds: the longest `time`.
 const LONGEST: u64 = (838 * 3_600 + 59 * 60 + 59) * 1_000_000;
@@ -94,7 +96,6 @@ fn rounded(moment: Timestamp, digits: u8) -> Fit<(i64, u64)> {
     let days = seconds.div_euclid(DAY_SECONDS);
     let second = seconds.rem_euclid(DAY_SECONDS).unsigned_abs();
     let micros = round(second * SECOND + u64::from(moment.subsec_nanos()), digits);
-    const DAY: u64 = 86_400_000_000;
     let (days, micros) = if micros >= DAY { (days + 1, micros - DAY) } else { (days, micros) };
     if DAYS.contains(&days) { Ok((days, micros)) } else { Err(RANGE) }
 }

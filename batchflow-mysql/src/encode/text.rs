@@ -126,6 +126,11 @@ pub(super) fn subset<'a>(text: &'a str, members: &[String]) -> Fit<&'a str> {
     Ok(text)
 }
 
+/// Whether a type is one of addresses.
+pub(super) fn is_address(sql: &str) -> bool {
+    matches!(sql, "inet4" | "inet6")
+}
+
 /// The text of an address, for the types that hold one.
 pub(super) fn address(sql: &str, text: &str) -> Fit<()> {
     let fits = match sql {
