@@ -14,6 +14,7 @@ pub mod executor;
 mod flow;
 mod key;
 pub mod metrics;
+pub mod observe;
 mod outcome;
 mod request;
 mod schema;
@@ -37,8 +38,8 @@ pub use driver::{
 };
 pub use executor::{Classifier, Executor, RetryPolicy};
 pub use flow::{
-    BatchFlow, Counts, DriverFn, FlowBuilder, FlowStopped, Health, Receipt, Stats, SubmitAllError,
-    SubmitError, SubmitReason, Summary, Tune, driver_fn,
+    BatchFlow, BatchPreview, Counts, DriverFn, FlowBuilder, FlowPreview, FlowStopped, Health,
+    Receipt, Stats, SubmitAllError, SubmitError, SubmitReason, Summary, Tune, driver_fn,
 };
 #[cfg(feature = "futures-03")]
 pub use flow::{FlowSink, SinkError};

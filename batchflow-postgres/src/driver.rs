@@ -365,7 +365,13 @@ impl Driver for PostgresDriver {
 
     async fn preview(&self, batch: &Batch, values: ShowValues) -> Result<Preview, WriteError> {
         let plan = self.plan(batch, Time::unlimited()).await?;
-        Ok(preview(&plan, self.choose(&plan, batch), batch, values))
+        let way = self.choose(&plan, batch);
+        let why = match self.way {
+            Some(wanted) if wanted == way => "the driver is set to it",
+            Some(_) => "the way that the driver is set to cannot write this batch",
+            None => way.reason(),
+        };
+        Ok(preview(&plan, (way, why), batch, values))
     }
 
     async fn close(&self) {

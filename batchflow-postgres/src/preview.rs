@@ -10,7 +10,12 @@ use crate::way::Way;
 const ROWS: usize = 10;
 
 /// What would be sent for a batch: its statements, and the first rows' values one by one.
-pub(crate) fn preview(plan: &Plan, way: Way, batch: &Batch, values: ShowValues) -> Preview {
+pub(crate) fn preview(
+    plan: &Plan,
+    (way, why): (Way, &str),
+    batch: &Batch,
+    values: ShowValues,
+) -> Preview {
     let mut statements = vec![Begin::new(None).text().to_owned()];
     match (way, &plan.copy, &plan.stage) {
         (Way::Copy, Some(texts), _) => {
@@ -33,7 +38,14 @@ pub(crate) fn preview(plan: &Plan, way: Way, batch: &Batch, values: ShowValues) 
             });
         }
     }
-    Preview::new(statements, batch.len()).with_parameters(parameters)
+    let count = match way {
+        Way::Unnest => plan.columns.len(),
+        Way::Copy | Way::Stage => 0,
+    };
+    Preview::new(statements, batch.len())
+        .with_parameters(parameters)
+        .with_parameter_count(count)
+        .with_way(way.as_str(), plan.fingerprint(way, batch.len()), why)
 }
 
 /// A value as SQL would write it.

@@ -140,7 +140,10 @@ impl Plan {
                 });
             }
         }
-        Preview::new(statements, batch.len()).with_parameters(parameters)
+        Preview::new(statements, batch.len())
+            .with_parameters(parameters)
+            .with_parameter_count(batch.len() * batch.columns().len())
+            .with_way(WAY, self.fingerprint, "there is only this one")
     }
 
     fn encoded<'a>(&self, value: batchflow_core::ValueRef<'a>, column: usize) -> Encoded<'a> {

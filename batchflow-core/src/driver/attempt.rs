@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::watch;
@@ -35,12 +35,21 @@ struct Signals {
     tokens: Mutex<Vec<CommitToken>>,
     /// How the driver writes, as it said last.
     way: Mutex<Option<(&'static str, u64)>>,
-    /// Set by the driver, also for the attempts that follow.
-    table_changed: Arc<AtomicBool>,
+    /// What the attempts at one batch share.
+    common: Arc<Common>,
     /// When the rows are given up; set by the first send, inherited by every further attempt.
     give_up: OnceLock<Instant>,
     /// A slot that the flow took for the first send.
     permit: Mutex<Option<Permit>>,
+}
+
+/// What the attempts at one batch share, at all of it or at parts.
+#[derive(Default)]
+struct Common {
+    /// Set by the driver, also for the attempts that follow.
+    table_changed: AtomicBool,
+    /// How many attempts were handed to their driver.
+    sent: AtomicU32,
 }
 
 impl Attempt {
@@ -51,10 +60,10 @@ impl Attempt {
 
     /// A first attempt that is cancelled when `parent` turns true.
     pub(crate) fn with_parent(parent: Option<watch::Receiver<bool>>) -> Self {
-        Self::make(parent, Arc::default())
+        Self::begin(parent, Arc::default())
     }
 
-    fn make(parent: Option<watch::Receiver<bool>>, table_changed: Arc<AtomicBool>) -> Self {
+    fn begin(parent: Option<watch::Receiver<bool>>, common: Arc<Common>) -> Self {
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             number: 1,
@@ -65,7 +74,7 @@ impl Attempt {
                 parent,
                 tokens: Mutex::default(),
                 way: Mutex::default(),
-                table_changed,
+                common,
                 give_up: OnceLock::new(),
                 permit: Mutex::default(),
             }),
@@ -83,10 +92,20 @@ impl Attempt {
         self.signals.permit.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// The attempt is handed to its driver.
+    pub(crate) fn count(&self) {
+        self.signals.common.sent.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many attempts at the batch were handed to their driver, at all of it or at parts.
+    pub(crate) fn sent(&self) -> u32 {
+        self.signals.common.sent.load(Ordering::Relaxed)
+    }
+
     /// The next attempt at the same rows: a new id, the next number, no tokens.
     pub(crate) fn next(&self) -> Self {
-        let table_changed = Arc::clone(&self.signals.table_changed);
-        let mut next = Self::make(self.signals.parent.clone(), table_changed);
+        let common = Arc::clone(&self.signals.common);
+        let mut next = Self::begin(self.signals.parent.clone(), common);
         next.number = self.number.saturating_add(1);
         match self.signals.give_up.get() {
             Some(&give_up) => next.with_give_up(give_up),
@@ -213,12 +232,12 @@ impl Attempt {
     /// whoever sends the rows has it described again before the next. Said whatever becomes of
     /// this attempt.
     pub fn note_table_changed(&self) {
-        self.signals.table_changed.store(true, Ordering::Relaxed);
+        self.signals.common.table_changed.store(true, Ordering::Relaxed);
     }
 
     /// Whether the driver found the table changed, in this attempt or in one before it.
     pub fn table_changed(&self) -> bool {
-        self.signals.table_changed.load(Ordering::Relaxed)
+        self.signals.common.table_changed.load(Ordering::Relaxed)
     }
 
     /// The tokens recorded so far.

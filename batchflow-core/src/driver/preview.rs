@@ -21,15 +21,47 @@ pub struct Preview {
     pub parameters: Vec<String>,
     /// How many rows the batch has.
     pub rows: usize,
+    /// How many parameters the statements take together, where the driver tells it.
+    pub parameter_count: Option<usize>,
+    /// The way of writing, as [`Attempt::way`](crate::Attempt::way) has it.
+    pub way: Option<&'static str>,
+    /// Why this way.
+    pub why: Option<String>,
+    /// The [`fingerprint`] of the main statement.
+    pub fingerprint: Option<u64>,
 }
 
 impl Preview {
     /// A preview of these statements for a batch of `rows` rows.
     pub fn new(statements: Vec<String>, rows: usize) -> Self {
-        Self { statements, parameters: Vec::new(), rows }
+        Self {
+            statements,
+            parameters: Vec::new(),
+            rows,
+            parameter_count: None,
+            way: None,
+            why: None,
+            fingerprint: None,
+        }
     }
 
-    /// Adds the parameters of the first rows, one text a parameter.
+    /// Adds the way of writing, the fingerprint of its main statement, and why this way.
+    #[must_use]
+    pub fn with_way(mut self, way: &'static str, fingerprint: u64, why: &str) -> Self {
+        self.way = Some(way);
+        self.fingerprint = Some(fingerprint);
+        self.why = Some(why.to_owned());
+        self
+    }
+
+    /// Adds how many parameters the statements take together.
+    #[must_use]
+    pub fn with_parameter_count(mut self, parameters: usize) -> Self {
+        self.parameter_count = Some(parameters);
+        self
+    }
+
+    /// Adds the parameters of the first rows: one text for each set column, row after row.
     #[must_use]
     pub fn with_parameters(mut self, parameters: Vec<String>) -> Self {
         self.parameters = parameters;

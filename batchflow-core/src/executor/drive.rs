@@ -28,6 +28,7 @@ impl Executor for Drive {
         if batch.is_empty() {
             return Report::all();
         }
+        attempt.count();
         // In a block of its own, so that a panic before the first await is caught, too.
         let write = async { self.driver.write(batch.clone(), attempt).await };
         match catch_async(write).await {

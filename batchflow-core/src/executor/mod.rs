@@ -5,7 +5,8 @@
 //!
 //! | | |
 //! |---|---|
-//! | [`Observe`] | tells [`Metrics`](crate::metrics::Metrics) what became of the batch |
+//! | [`Trace`] | opens a span for the batch |
+//! | [`Observe`] | tells [`Metrics`](crate::metrics::Metrics) and observers what became of the batch |
 //! | [`Isolate`] | finds the rows at fault in a refused batch, so that the others are written |
 //! | [`Retry`] | tries again what failed for the moment, settles what is unknown |
 //! | [`Throttle`] | lets only so many attempts run at once; a wait of `Retry` holds no slot |
@@ -44,6 +45,7 @@ mod stack;
 mod tests;
 mod throttle;
 mod timeout;
+mod trace;
 
 use std::fmt;
 use std::sync::Arc;
@@ -60,6 +62,7 @@ pub use policy::RetryPolicy;
 pub use retry::Retry;
 pub use throttle::Throttle;
 pub use timeout::Timeout;
+pub use trace::Trace;
 
 pub(crate) use classify::Classes;
 pub(crate) use health::Health;
@@ -74,7 +77,7 @@ use crate::driver::{Attempt, ErrorKind, Report, Verdict, WriteError};
 
 /// Brings a batch to its verdicts, whatever it takes.
 ///
-/// The standard stack is `observe → isolate → retry → throttle → timeout → driver`; a flow built
+/// The standard stack is `trace → observe → isolate → retry → throttle → timeout → driver`; a flow built
 /// with [`BatchFlow::builder_with`](crate::BatchFlow::builder_with) runs one of your own.
 ///
 /// `execute` is infallible: failures are verdicts. The flow runs it in a task of its own and

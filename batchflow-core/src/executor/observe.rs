@@ -8,20 +8,33 @@ use tokio::time::Instant;
 use super::Executor;
 use crate::batch::Batch;
 use crate::driver::{Attempt, Report, Verdict, WriteError};
-use crate::metrics::{AttemptEvent, BatchEvent, Metrics, Reporter};
+use crate::metrics::{AttemptEvent, BatchEvent, Metrics, Reporter, outcome};
+use crate::observe::{Observer, Observers};
 use crate::schema::ConflictStrategy;
 
-/// Tells [`Metrics`] what became of each batch.
+/// Tells [`Metrics`] and observers what became of each batch.
 #[derive(Debug)]
 pub struct Observe {
     inner: Arc<dyn Executor>,
     reporter: Reporter,
+    observers: Observers,
 }
 
 impl Observe {
     /// Tells `metrics`, under the name of `backend`.
     pub fn new(inner: Arc<dyn Executor>, backend: &'static str, metrics: Arc<dyn Metrics>) -> Self {
-        Self { inner, reporter: Reporter { backend, metrics: Some(metrics) } }
+        Self::with(inner, Reporter { backend, metrics: Some(metrics) }, Observers::default())
+    }
+
+    /// Tells an observer, too.
+    #[must_use]
+    pub fn and(mut self, observer: impl Observer) -> Self {
+        self.observers.add(observer);
+        self
+    }
+
+    pub(super) fn with(inner: Arc<dyn Executor>, reporter: Reporter, observers: Observers) -> Self {
+        Self { inner, reporter, observers }
     }
 }
 
@@ -32,37 +45,37 @@ impl Executor for Observe {
         let report = self.inner.execute(batch.clone(), attempt).await;
         let duration = start.elapsed();
         let counts = Counts::of(&report, batch.len());
-        self.reporter.tell(|backend, metrics| {
-            metrics.batch(&BatchEvent {
-                backend,
-                table: batch.schema().table(),
-                rows: batch.len(),
-                bytes: batch.size_bytes(),
-                duration,
-                written: counts.written,
-                rejected: counts.rejected,
-                not_applied: counts.not_applied,
-                unknown: counts.unknown,
-                error: counts.error.as_ref().map(WriteError::kind),
-                cause: counts.error.as_ref(),
-            });
-        });
+        let event = BatchEvent {
+            backend: self.reporter.backend,
+            table: batch.schema().table(),
+            rows: batch.len(),
+            bytes: batch.size_bytes(),
+            duration,
+            written: counts.written,
+            rejected: counts.rejected,
+            not_applied: counts.not_applied,
+            unknown: counts.unknown,
+            error: counts.error.as_ref().map(WriteError::kind),
+            cause: counts.error.as_ref(),
+        };
+        self.reporter.tell(|_, metrics| metrics.batch(&event));
+        self.observers.tell(&event);
         report
     }
 }
 
 /// How many rows had which verdict.
 #[derive(Debug, Default)]
-struct Counts {
+pub(super) struct Counts {
     written: usize,
     rejected: usize,
     not_applied: usize,
     unknown: usize,
-    error: Option<WriteError>,
+    pub(super) error: Option<WriteError>,
 }
 
 impl Counts {
-    fn of(report: &Report, rows: usize) -> Self {
+    pub(super) fn of(report: &Report, rows: usize) -> Self {
         let mut counts = Self::default();
         if let Some(verdict) = report.uniform() {
             counts.add(Some(verdict), rows);
@@ -70,6 +83,10 @@ impl Counts {
             (0..rows).for_each(|row| counts.add(report.verdict(row), 1));
         }
         counts
+    }
+
+    pub(super) fn outcome(&self) -> &'static str {
+        outcome(self.unknown, self.rejected, self.not_applied)
     }
 
     fn add(&mut self, verdict: Option<&Verdict>, rows: usize) {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::observe::ObserveAttempts;
 use super::{
     Classes, Classifier, Drive, Executor, Health, Isolate, Limit, Observe, Retry, RetryPolicy,
-    Slots, Throttle, Timeout,
+    Slots, Throttle, Timeout, Trace,
 };
 use crate::driver::Driver;
 use crate::metrics::{Metrics, Reporter};
+use crate::observe::Observers;
 
 /// What the standard stack is made with.
 #[derive(Clone)]
@@ -25,6 +26,7 @@ pub(crate) struct StackConfig {
     pub(crate) slots: Arc<Slots>,
     pub(crate) classifier: Option<Arc<dyn Classifier>>,
     pub(crate) metrics: Option<Arc<dyn Metrics>>,
+    pub(crate) observers: Observers,
     /// Where to note which schemas are failing.
     pub(crate) health: Option<Arc<Health>>,
 }
@@ -39,12 +41,13 @@ impl StackConfig {
             slots,
             classifier: None,
             metrics: None,
+            observers: Observers::default(),
             health: None,
         }
     }
 }
 
-/// `observe → isolate → retry → throttle → timeout → drive`. Without metrics, nothing observes.
+/// `trace → observe → isolate → retry → throttle → timeout → drive`. Without metrics, nothing observes.
 pub(crate) fn standard(driver: Arc<dyn Driver>, config: StackConfig) -> Arc<dyn Executor> {
     let backend = driver.backend();
     let reporter = Reporter { backend, metrics: config.metrics.clone() };
@@ -65,9 +68,11 @@ pub(crate) fn standard(driver: Arc<dyn Driver>, config: StackConfig) -> Arc<dyn 
         .with_classes(classes.clone())
         .with_reporter(reporter.clone())
         .with_health(config.health);
-    let isolate = Isolate::new(Arc::new(retry)).with_classes(classes).with_reporter(reporter);
-    match config.metrics {
-        Some(metrics) => Arc::new(Observe::new(Arc::new(isolate), backend, metrics)),
-        None => Arc::new(isolate),
+    let isolate =
+        Isolate::new(Arc::new(retry)).with_classes(classes).with_reporter(reporter.clone());
+    let mut stack: Arc<dyn Executor> = Arc::new(isolate);
+    if reporter.is_on() || !config.observers.is_empty() {
+        stack = Arc::new(Observe::with(stack, reporter, config.observers));
     }
+    Arc::new(Trace::new(stack, backend))
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::BatchFlow;
 use super::cancel::Cancel;
+use super::preview::Previewer;
 use super::pump::Pump;
 use super::queue::{Limits, Queue};
 use super::shared::{Shared, Terms, Watchers};
@@ -25,6 +26,7 @@ use crate::executor::{
     standard,
 };
 use crate::metrics::{FlowProbe, Metrics, Reporter, Source};
+use crate::observe::{Observer, Observers};
 use crate::unwind::catch;
 
 /// Builds a [`BatchFlow`]; made by [`BatchFlow::builder`] or [`BatchFlow::builder_with`].
@@ -58,6 +60,7 @@ pub struct FlowBuilder {
     cancel: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     dead_letters: Option<Arc<dyn DeadLetterSink>>,
     metrics: Option<Arc<dyn Metrics>>,
+    observers: Observers,
     coalescer: Option<Arc<dyn Coalescer>>,
     classifier: Option<Arc<dyn Classifier>>,
 }
@@ -96,6 +99,7 @@ impl FlowBuilder {
             cancel: None,
             dead_letters: None,
             metrics: None,
+            observers: Observers::default(),
             coalescer: None,
             classifier: None,
         }
@@ -175,6 +179,16 @@ impl FlowBuilder {
         self
     }
 
+    /// Who sees every batch once it has its verdicts; may be called again for another. Left out,
+    /// nobody. See [`observe`](crate::observe).
+    ///
+    /// Of an [executor](BatchFlow::builder_with) of your own it sees nothing: there,
+    /// [`Observe`](crate::executor::Observe) does it.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers.add(observer);
+        self
+    }
+
     /// Which waiting rows become one, and how, in place of the schema's own rules.
     pub fn coalescer(mut self, coalescer: impl Coalescer) -> Self {
         self.coalescer = Some(Arc::new(coalescer));
@@ -247,6 +261,7 @@ impl FlowBuilder {
                     timeout: timeout.clone(),
                     classifier: classes.0.clone(),
                     metrics: reporter.metrics.clone(),
+                    observers: self.observers,
                     health: Some(Arc::clone(&health)),
                     ..StackConfig::new(Arc::clone(&slots))
                 };
@@ -289,6 +304,13 @@ impl FlowBuilder {
         let probe = FlowProbe { probed: Arc::clone(&shared.probed) };
         shared.reporter.tell(|_, metrics| metrics.watch(probe));
         shared.is_cancelled();
+        let previewer = Previewer {
+            driver: driver.clone(),
+            capabilities,
+            merging: self.merging,
+            coalescer: self.coalescer.clone(),
+            timeout: self.timeout,
+        };
         let pump = Pump {
             shared: Arc::clone(&shared),
             executor: Some(executor),
@@ -303,7 +325,7 @@ impl FlowBuilder {
             aborted: false,
         };
         runtime.spawn(pump.run());
-        Ok(BatchFlow::new(shared))
+        Ok(BatchFlow::new(shared, previewer))
     }
 
     fn check(&self) -> Result<(), ConfigError> {

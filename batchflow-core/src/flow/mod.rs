@@ -6,6 +6,7 @@ mod driver_fn;
 mod flight;
 mod lane;
 mod merge;
+mod preview;
 mod pump;
 mod queue;
 mod receipt;
@@ -30,6 +31,7 @@ use tokio::sync::oneshot;
 
 pub use builder::FlowBuilder;
 pub use driver_fn::{DriverFn, driver_fn};
+pub use preview::{BatchPreview, FlowPreview};
 pub use receipt::Receipt;
 #[cfg(feature = "futures-03")]
 pub use sink::{FlowSink, SinkError};
@@ -38,9 +40,12 @@ pub use submit::{SubmitAllError, SubmitError, SubmitReason};
 pub use tune::Tune;
 
 use crate::driver::Driver;
+use crate::driver::WriteError;
 use crate::executor::Executor;
 use crate::metrics::FlowProbe;
+use crate::observe::Redactor;
 use crate::request::{Request, RequestError};
+use preview::Previewer;
 use queue::{Deadline, Phase, Refused};
 use shared::{Life, Shared, after};
 use submit::Wait;
@@ -83,6 +88,7 @@ pub struct BatchFlow {
 /// What the clones of a flow share; its drop ends the flow.
 struct Handle {
     shared: Arc<Shared>,
+    previewer: Previewer,
 }
 
 impl BatchFlow {
@@ -97,8 +103,8 @@ impl BatchFlow {
         FlowBuilder::for_executor(Arc::new(executor))
     }
 
-    fn new(shared: Arc<Shared>) -> Self {
-        Self { handle: Arc::new(Handle { shared }) }
+    fn new(shared: Arc<Shared>, previewer: Previewer) -> Self {
+        Self { handle: Arc::new(Handle { shared, previewer }) }
     }
 
     /// Queues a row; waits only for room.
@@ -227,6 +233,41 @@ impl BatchFlow {
     /// How the flow is doing.
     pub fn health(&self) -> Health {
         self.handle.shared.health()
+    }
+
+    /// What the flow would send for these rows, were they alone and sent at once: how they would be
+    /// merged, the batches, and for each what its driver would send. Nothing is sent but the
+    /// questions about the tables, and no value is shown.
+    ///
+    /// ```
+    /// # async fn show(
+    /// #     flow: batchflow_core::BatchFlow,
+    /// #     rows: Vec<batchflow_core::Request>,
+    /// # ) -> Result<(), batchflow_core::WriteError> {
+    /// println!("{}", flow.preview(&rows).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where a row is invalid, a table cannot be looked up, or the driver
+    /// [shows no previews](crate::Capabilities::previews).
+    pub async fn preview(&self, rows: &[Request]) -> Result<FlowPreview, WriteError> {
+        let tune = self.handle.shared.tune();
+        self.handle.previewer.preview(rows, None, tune).await
+    }
+
+    /// As [`preview`](Self::preview), with the values of each batch's first rows, but for those
+    /// that the redactor hides. **The values may be secrets**:
+    /// [`SecretNames`](crate::observe::SecretNames) knows the usual names.
+    pub async fn preview_values(
+        &self,
+        rows: &[Request],
+        redactor: &dyn Redactor,
+    ) -> Result<FlowPreview, WriteError> {
+        let tune = self.handle.shared.tune();
+        self.handle.previewer.preview(rows, Some(redactor), tune).await
     }
 
     /// Reads what the flow counts and holds, also after its end, without keeping it: for metrics

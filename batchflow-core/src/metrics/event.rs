@@ -169,12 +169,17 @@ impl BatchEvent<'_> {
     /// What became of the batch, in a word: `"written"`, `"rejected"`, `"not_applied"`,
     /// `"unknown"`; of several verdicts, the gravest.
     pub fn outcome(&self) -> &'static str {
-        match (self.unknown, self.rejected, self.not_applied) {
-            (0, 0, 0) => "written",
-            (0, 0, _) => "not_applied",
-            (0, ..) => "rejected",
-            _ => "unknown",
-        }
+        outcome(self.unknown, self.rejected, self.not_applied)
+    }
+}
+
+/// Of several verdicts, the gravest.
+pub(crate) fn outcome(unknown: usize, rejected: usize, not_applied: usize) -> &'static str {
+    match (unknown, rejected, not_applied) {
+        (0, 0, 0) => "written",
+        (0, 0, _) => "not_applied",
+        (0, ..) => "rejected",
+        _ => "unknown",
     }
 }
 

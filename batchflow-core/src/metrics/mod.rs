@@ -11,6 +11,7 @@ mod probe;
 use std::fmt;
 use std::sync::Arc;
 
+pub(crate) use event::outcome;
 pub use event::{
     AttemptEvent, BatchEvent, DeadLetterEvent, FlushEvent, LaunchEvent, LookupEvent, RetryEvent,
     SplitEvent, SubmitEvent, Trigger,

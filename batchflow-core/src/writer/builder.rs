@@ -11,6 +11,7 @@ use crate::executor::{
     Backoff, Classes, Classifier, Limit, RetryPolicy, Slots, StackConfig, standard,
 };
 use crate::metrics::Metrics;
+use crate::observe::{Observer, Observers};
 
 /// Builds a [`BatchWriter`]; made by [`BatchWriter::builder`].
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub struct BatchWriterBuilder {
     sink: Option<Arc<dyn DeadLetterSink>>,
     classes: Classes,
     metrics: Option<Arc<dyn Metrics>>,
+    observers: Observers,
 }
 
 impl BatchWriterBuilder {
@@ -41,6 +43,7 @@ impl BatchWriterBuilder {
             sink: None,
             classes: Classes::default(),
             metrics: None,
+            observers: Observers::default(),
         }
     }
 
@@ -102,6 +105,12 @@ impl BatchWriterBuilder {
         self
     }
 
+    /// Sees every batch once it has its verdicts; may be called again for another.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observers.add(observer);
+        self
+    }
+
     /// Checks the settings and builds the writer.
     pub fn build(self) -> Result<BatchWriter, ConfigError> {
         let refuse = |field, why: &str| Err(ConfigError::new(field, why));
@@ -124,6 +133,7 @@ impl BatchWriterBuilder {
             timeout: Limit::new(self.timeout),
             classifier: self.classes.0.clone(),
             metrics: self.metrics,
+            observers: self.observers,
             ..StackConfig::new(Slots::new(1))
         };
         Ok(BatchWriter {

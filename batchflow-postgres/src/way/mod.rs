@@ -48,6 +48,15 @@ impl Way {
         }
     }
 
+    /// Why a batch takes this way, where none was wanted.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::Unnest => "the batch is small and narrow, or there is no other way for it",
+            Self::Copy => "a plain insert of many or wide rows",
+            Self::Stage => "many or wide rows, and conflicts to be solved",
+        }
+    }
+
     /// The way that a batch takes: the one wanted, or else the best by size, width and strategy;
     /// and if it cannot be taken, the next that can.
     pub(crate) fn choose(

@@ -1,0 +1,115 @@
+//! What a flow would send, shown.
+#![allow(clippy::unwrap_used)]
+
+use async_trait::async_trait;
+use batchflow_core::observe::SecretNames;
+use batchflow_core::testing::MemoryDriver;
+use batchflow_core::{
+    Attempt, Batch, BatchFlow, Capabilities, ConflictStrategy, Driver, ErrorKind, Merge, Preview,
+    Report, Request, Schema, ShowValues, TableInfo, WriteError, fingerprint,
+};
+
+/// A driver that sends nothing, and says so in words.
+#[derive(Debug, Default)]
+struct Words(MemoryDriver);
+
+#[async_trait]
+impl Driver for Words {
+    fn backend(&self) -> &'static str {
+        "words"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities().with_preview()
+    }
+
+    async fn write(&self, _: Batch, _: &Attempt) -> Result<Report, WriteError> {
+        Err(ErrorKind::Internal.into())
+    }
+
+    async fn describe(&self, schema: &Schema) -> Result<TableInfo, WriteError> {
+        self.0.describe(schema).await
+    }
+
+    async fn preview(&self, batch: &Batch, values: ShowValues) -> Result<Preview, WriteError> {
+        let show = |row: usize, column: usize| match values {
+            ShowValues::No => format!("{:?}", batch.get(row, column)),
+            ShowValues::Yes => batch.request(row).unwrap().get::<String>("secret").map_or_else(
+                |_| "a number".to_owned(),
+                |text| text.filter(|_| column == 2).unwrap_or_else(|| "a number".to_owned()),
+            ),
+        };
+        let cells = |row| batch.columns().iter().map(move |&column| (row, column));
+        let parameters = (0..batch.len()).flat_map(cells).map(|(row, column)| show(row, column));
+        Ok(Preview::new(vec!["BEGIN".into(), "SAY".into(), "SAY".into()], batch.len())
+            .with_parameters(parameters.collect())
+            .with_parameter_count(7)
+            .with_way("aloud", fingerprint("SAY"), "nobody listens"))
+    }
+}
+
+fn users() -> Schema {
+    Schema::builder("users")
+        .columns(["id", "hits", "secret"])
+        .key(["id"])
+        .on_conflict(ConflictStrategy::Update)
+        .merge("hits", Merge::Add)
+        .build()
+        .unwrap()
+}
+
+fn rows() -> Vec<Request> {
+    let rows = [(1_i64, 1_i64), (2, 1), (1, 1), (3, 1), (1, 1)];
+    rows.into_iter().map(|(id, hits)| users().row((id, hits, "canary")).unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_preview_shows_batches_as_they_would_be_merged_and_sent() {
+    let flow = BatchFlow::builder(Words::default()).flush_size(2).build().unwrap();
+    let logs = Schema::new("logs", ConflictStrategy::Fail, ["id"]).unwrap();
+    let rows: Vec<_> = rows().into_iter().chain([logs.row((1_i64,)).unwrap()]).collect();
+    let preview = flow.preview(&rows).await.unwrap();
+    assert_eq!((preview.rows, preview.merged), (6, 2));
+    let batches: Vec<_> = preview.batches.iter().map(|b| (&*b.table, b.rows, b.merged)).collect();
+    assert_eq!(batches, [("users", 2, 2), ("users", 1, 0), ("logs", 1, 0)]);
+    assert_eq!(flow.stats().submitted, 0);
+    let shown = preview.to_string();
+    assert!(!shown.contains("canary") && !format!("{preview:?}").contains("canary"), "{shown}");
+    let expected = "6 rows, 2 of them merged into others; batches: 3\n\n\
+        users: 2 rows (and 2 merged into them), ";
+    assert!(shown.starts_with(expected), "{shown}");
+    for line in [
+        "  columns      id, hits, secret\n",
+        "  way          aloud: nobody listens\n",
+        "  parameters   7\n",
+        "  sends        BEGIN\n",
+        "  sends        2 times SAY\n",
+    ] {
+        assert!(shown.contains(line), "{shown}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_are_shown_on_request_but_for_the_hidden() {
+    let flow = BatchFlow::builder(Words::default()).build().unwrap();
+    let hide_nothing = |_: &str| false;
+    let all = flow.preview_values(&rows(), &hide_nothing).await.unwrap().to_string();
+    assert!(all.contains("secret = canary"), "{all}");
+    let names = SecretNames::new();
+    let some = flow.preview_values(&rows(), &names).await.unwrap().to_string();
+    assert!(some.contains("id = a number, hits = a number, secret = (hidden)"), "{some}");
+    assert!(!some.contains("canary"), "{some}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_previewed_says_why() {
+    let flow = BatchFlow::builder(Words::default()).build().unwrap();
+    let bad = Request::new(&users()).set("nowhere", 1_i64);
+    let error = flow.preview(&[bad]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Data);
+    assert!(error.to_string().contains("nowhere"), "{error}");
+
+    let mute = BatchFlow::builder(MemoryDriver::new()).build().unwrap();
+    let error = mute.preview(&rows()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
