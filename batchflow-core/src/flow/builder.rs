@@ -131,7 +131,9 @@ impl FlowBuilder {
     }
 
     /// The most bytes held from submit to verdict, as [`Request::size_bytes`] counts; shared
-    /// like [`buffer_size`](Self::buffer_size). A larger row fails at submit. Default: 64 MiB.
+    /// like [`buffer_size`](Self::buffer_size). A larger row fails at submit. A row that is made of
+    /// merged ones counts beside them; without room for it they go out one after the other.
+    /// Default: 64 MiB.
     ///
     /// [`Request::size_bytes`]: crate::Request::size_bytes
     pub fn buffer_bytes(mut self, bytes: usize) -> Self {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::flight::Flight;
-use super::lane::{Due, FlightNumber, Held, KeyHash, Lane, Sent};
+use super::lane::{Allowance, Due, FlightNumber, Held, KeyHash, Lane, Sent};
 use super::queue::{End, Entry, From, Look, Phase};
 use super::shared::{Ended, Life, Shared, after, later};
 use super::station::{Rules, Station, Table, limits};
@@ -135,6 +135,7 @@ impl Pump {
 
     /// Moves the queue's rows to their stations.
     fn take(&mut self, look: &Look) {
+        let shared = Arc::clone(&self.shared);
         let mut room = std::mem::take(&mut self.room);
         let Some(taken) = self.shared.queue.take(&mut room) else {
             self.room = room;
@@ -149,9 +150,10 @@ impl Pump {
         let rows = (taken.first_submission..).zip(room.drain(..)).zip(keys.drain(..));
         for ((submission, entry), key) in rows {
             let bytes = entry.request.size_bytes();
+            let allowance = Allowance { queue: &shared.queue, slot: entry.slot };
             let station = self.station(&entry);
             let held = Held { request: Some(entry.request), reply: entry.reply, submission, bytes };
-            station.add(held, key, taken.since);
+            station.add(held, key, taken.since, allowance);
         }
         self.keys = keys;
         self.room = room;
@@ -185,7 +187,8 @@ impl Pump {
         let Some(describer) = &self.rules.describer else { return };
         for (slot, station) in self.stations.iter_mut().enumerate() {
             let Some(station) = station else { continue };
-            if !station.wants_describing(now) {
+            let allowance = Allowance { queue: &self.shared.queue, slot: slot as u32 };
+            if !station.wants_describing(now, allowance) {
                 continue;
             }
             station.table = Table::Asking;
@@ -377,8 +380,9 @@ impl Pump {
             }
             Ok(Event::Described(slot, described)) => {
                 let Some(Some(station)) = self.stations.get_mut(slot as usize) else { return };
+                let allowance = Allowance { queue: &self.shared.queue, slot };
                 match described {
-                    Ok(table) => station.open(&table, &self.rules),
+                    Ok(table) => station.open(&table, &self.rules, allowance),
                     Err(error) => {
                         let held = station.fail(Instant::now());
                         self.refuse(slot, held, &error);

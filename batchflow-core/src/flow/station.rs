@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lane::{BatchLimits, FlightNumber, Held, KeyHash, Lane};
+use super::lane::{Allowance, BatchLimits, FlightNumber, Held, KeyHash, Lane};
 use super::shared::{after, later};
 use crate::coalesce::Coalescer;
 use crate::driver::{Capabilities, Driver, ErrorClass, ErrorKind, Stage, TableInfo, WriteError};
@@ -54,7 +54,7 @@ impl Station {
             Self { schema, table: Table::Unasked, rows: Vec::new(), flights: Vec::new() };
         if rules.describer.is_none() {
             let unchecked = TableInfo::unchecked(&station.schema);
-            station.open(&unchecked, rules);
+            station.table = Table::Open(station.lane_for(&unchecked, rules));
         }
         station
     }
@@ -66,22 +66,32 @@ impl Station {
     }
 
     /// Adds the next row, with what [`key_of`](Self::key_of) said of it.
-    pub(super) fn add(&mut self, held: Held, key: RowKey, since: Instant) {
+    pub(super) fn add(
+        &mut self,
+        held: Held,
+        key: RowKey,
+        since: Instant,
+        allowance: Allowance<'_>,
+    ) {
         match &mut self.table {
-            Table::Open(lane) | Table::Stale(lane) => lane.add(held, key, since),
+            Table::Open(lane) | Table::Stale(lane) => lane.add(held, key, since, allowance),
             _ => self.rows.push((held, since)),
         }
     }
 
     /// The table is known: rows that waited for it enter the lane.
-    pub(super) fn open(&mut self, table: &TableInfo, rules: &Rules) {
-        let mut lane =
-            Lane::new(self.schema.clone(), table, rules.merging, rules.coalescer.clone());
+    pub(super) fn open(&mut self, table: &TableInfo, rules: &Rules, allowance: Allowance<'_>) {
+        let mut lane = self.lane_for(table, rules);
         for (held, since) in self.rows.drain(..) {
             let key = held.request.as_ref().map_or(RowKey::None, |request| lane.key_of(request));
-            lane.add(held, key, since);
+            lane.add(held, key, since, allowance);
         }
-        self.table = Table::Open(Box::new(lane));
+        self.table = Table::Open(lane);
+    }
+
+    fn lane_for(&self, table: &TableInfo, rules: &Rules) -> Box<Lane> {
+        let (schema, coalescer) = (self.schema.clone(), rules.coalescer.clone());
+        Box::new(Lane::new(schema, table, rules.merging, coalescer))
     }
 
     /// The table could not be described: the rows that waited for it end with this.
@@ -91,11 +101,11 @@ impl Station {
     }
 
     /// Whether the table should be asked for now.
-    pub(super) fn wants_describing(&mut self, now: Instant) -> bool {
+    pub(super) fn wants_describing(&mut self, now: Instant, allowance: Allowance<'_>) -> bool {
         if let Table::Stale(lane) = &mut self.table
             && self.flights.is_empty()
         {
-            self.rows = lane.reopen();
+            self.rows = lane.reopen(allowance);
             self.table = Table::Unasked;
         }
         match self.table {
@@ -262,6 +272,7 @@ pub(super) fn limits(rows: usize, bytes: usize, capabilities: &Capabilities) -> 
 mod tests {
     use super::*;
     use crate::flow::lane::Sent;
+    use crate::flow::queue::{Limits, Queue};
     use crate::schema::ConflictStrategy;
 
     fn held(schema: &Schema, id: i64) -> Held {
@@ -274,12 +285,14 @@ mod tests {
     async fn a_batch_that_lands_after_it_was_abandoned_is_forgotten() {
         let schema = Schema::new("t", ConflictStrategy::Ignore, ["id"]).unwrap();
         let rules = Rules { merging: true, coalescer: None, describer: None };
+        let queue =
+            Queue::new(Limits { buffer_rows: 9, buffer_bytes: 999, wake_rows: 9, wake_bytes: 999 });
         let mut station = Station::new(schema.clone(), &rules);
         let now = Instant::now();
         for id in 0..2 {
             let row = held(&schema, id);
             let key = row.request.as_ref().map_or(RowKey::None, |request| station.key_of(request));
-            station.add(row, key, now);
+            station.add(row, key, now, Allowance { queue: &queue, slot: 0 });
         }
         let one_row = BatchLimits { rows: 1, bytes: usize::MAX, parameters: usize::MAX };
         let flights: Vec<_> = (0..2)

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use batchflow_core::testing::{Fault, Gate};
-use batchflow_core::{BatchFlow, ConflictStrategy, Outcome, RetryPolicy};
+use async_trait::async_trait;
+use batchflow_core::testing::{Fault, Gate, MemoryDriver};
+use batchflow_core::{
+    Attempt, Batch, BatchFlow, Capabilities, ConflictStrategy, Driver, Merge, Outcome, Report,
+    Request, RetryPolicy, Schema, TableInfo, WriteError,
+};
 use tokio::task::JoinSet;
 
 use crate::support::{HOUR, MILLI, SECOND, memory, row, schema, users, watched};
@@ -110,6 +114,76 @@ async fn promise_6_merged_rows_are_counted_until_their_verdict() {
     assert_eq!(flow.stats().pending, 31);
     gate.open();
     assert!(flow.close().await.unwrap().all_written());
+}
+
+/// Holds its first batch until the gate opens, and then says that the table has changed.
+#[derive(Debug)]
+struct Changing {
+    tables: MemoryDriver,
+    gate: Gate,
+}
+
+#[async_trait]
+impl Driver for Changing {
+    fn backend(&self) -> &'static str {
+        "changing"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.tables.capabilities()
+    }
+
+    async fn write(&self, batch: Batch, attempt: &Attempt) -> Result<Report, WriteError> {
+        if self.tables.is_empty("t") {
+            self.gate.passed().await;
+            attempt.note_table_changed();
+        }
+        self.tables.write(batch, attempt).await
+    }
+
+    async fn describe(&self, schema: &Schema) -> Result<TableInfo, WriteError> {
+        self.tables.describe(schema).await
+    }
+}
+
+/// A row that is made of two is counted beside them while it waits, and not made where there is no
+/// room for it.
+#[tokio::test(start_paused = true)]
+async fn promise_6_a_row_made_of_others_is_counted_beside_them() {
+    let counts = Schema::builder("t").columns(["id", "text", "hits"]).key(["id"]);
+    let counts = counts.on_conflict(ConflictStrategy::Update).merge("hits", Merge::Add);
+    let counts = counts.build().unwrap();
+    let text = "x".repeat(1_000);
+    let large = || counts.row((1_i64, text.as_str(), 1_i64)).unwrap();
+    let small = || Request::new(&counts).set("id", 1_i64).set("hits", 1_i64);
+    let (a, b) = (large().size_bytes(), small().size_bytes());
+    for (spare, made_of_others) in [(a, a), (a - 1, 0)] {
+        // One schema may hold three quarters of the buffer.
+        let held = 2 * b + a + spare;
+        let buffer = (held..2 * held).find(|buffer| buffer - buffer / 4 == held).unwrap();
+        let gate = Gate::closed();
+        let driver = Changing { tables: MemoryDriver::new(), gate: gate.clone() };
+        let driver = Arc::new(driver);
+        let flow = BatchFlow::builder(driver.clone()).flush_size(2).flush_interval(HOUR);
+        let flow = flow.buffer_bytes(buffer).timeout(HOUR).build().unwrap();
+        let first = flow.submit_tracked(small().set("id", 0_i64)).await.unwrap();
+        tokio::time::sleep(SECOND).await;
+        flow.submit(large()).await.unwrap();
+        flow.submit(small()).await.unwrap();
+        tokio::time::sleep(SECOND).await;
+        let pending_bytes = || flow.stats().pending_bytes as usize;
+        assert_eq!(pending_bytes(), b + a + b + made_of_others);
+        // They are merged anew, by what the table is then; the first row has left its room.
+        gate.open();
+        assert_eq!(first.await.unwrap(), Outcome::Written);
+        tokio::time::sleep(SECOND).await;
+        assert_eq!(pending_bytes(), a + b + a);
+        assert_eq!(flow.flush().await.unwrap().written, 1);
+        let stats = flow.close().await.unwrap().stats;
+        assert_eq!((stats.pending_bytes, stats.superseded), (0, 1));
+        let hits = driver.tables.value("t", [1_i64], "hits");
+        assert_eq!(hits, Some(2_i64.into()));
+    }
 }
 
 /// One schema stalled: it fills three quarters of the buffer, and the other flows.

@@ -1,6 +1,6 @@
 //! Merging a new row into one of its key that still waits.
 
-use super::{Held, KeyHash, Lane, Merges};
+use super::{Allowance, Held, KeyHash, Lane, Merges};
 use crate::coalesce::{Coalescer, Key, Merged};
 use crate::flow::merge::Plan;
 use crate::request::Request;
@@ -18,6 +18,7 @@ impl Lane {
         hash: Option<KeyHash>,
         mut held: Held,
         own_key: Option<Key>,
+        allowance: Allowance<'_>,
     ) -> Option<(Held, Option<Key>)> {
         let candidate = if self.coalescer.is_some() {
             own_key.as_ref().and_then(|key| self.merge_keys.get(key).copied())
@@ -43,6 +44,14 @@ impl Lane {
             None if !self.rules.same(kept, newer) => Plan::Separate,
             None => self.merger.plan(kept, newer),
         };
+        let (before, after) = match &plan {
+            Plan::Keep | Plan::Separate => (0, 0),
+            Plan::Replace => (row.combined_bytes(), 0),
+            Plan::Combine(request) => (row.combined_bytes(), request.size_bytes()),
+        };
+        if after > before && !allowance.queue.grow(allowance.slot, after - before) {
+            return Some((held, own_key));
+        }
         let shape = match &plan {
             Plan::Separate => return Some((held, own_key)),
             Plan::Keep => None,
@@ -54,6 +63,9 @@ impl Lane {
             Plan::Combine(request) => Some(self.shape(request)),
         };
         self.absorb(at, held, plan, shape);
+        if before > after {
+            allowance.queue.shrink(allowance.slot, before - after);
+        }
         None
     }
 
@@ -77,7 +89,7 @@ impl Lane {
     }
 
     /// Changes the waiting row at `at` to stand for itself and for `held`.
-    fn absorb(&mut self, at: u32, held: Held, plan: Plan, shape: Option<usize>) {
+    fn absorb(&mut self, at: u32, mut held: Held, plan: Plan, shape: Option<usize>) {
         let (in_line, turn) = (self.in_line(at), self.turn());
         let Some(row) = self.rows[at as usize].as_mut() else { return };
         let (old_size, old_shape, was_tracked) = (row.size(), row.shape as usize, row.tracked);
@@ -85,10 +97,15 @@ impl Lane {
         let (combined, other) = match plan {
             Plan::Keep | Plan::Separate => (None, held),
             Plan::Replace => {
+                row.deciding.bytes -= row.combined_bytes();
                 row.merges.iter_mut().for_each(|merges| merges.combined = None);
                 (None, std::mem::replace(&mut row.deciding, held))
             }
-            Plan::Combine(request) => (Some(request), std::mem::replace(&mut row.deciding, held)),
+            Plan::Combine(request) => {
+                row.deciding.bytes -= row.combined_bytes();
+                held.bytes += request.size_bytes();
+                (Some(request), std::mem::replace(&mut row.deciding, held))
+            }
         };
         match &mut row.merges {
             Some(merges) => {

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{BatchLimits, FlightNumber, Formed, Held, KeyHash, Lane};
+use super::{Allowance, BatchLimits, FlightNumber, Formed, Held, KeyHash, Lane};
 use crate::batch::Batch;
 use crate::request::Request;
 use crate::schema::ConflictStrategy;
@@ -203,7 +203,16 @@ impl Lane {
 
     /// Takes every waiting row out, to be added again to a lane that knows the table better. Only
     /// while nothing is in flight, since the claims go.
-    pub(in crate::flow) fn reopen(&mut self) -> Vec<(Held, Instant)> {
+    pub(in crate::flow) fn reopen(&mut self, allowance: Allowance<'_>) -> Vec<(Held, Instant)> {
+        let mut combined = 0;
+        for row in self.rows.iter_mut().flatten() {
+            let bytes = row.combined_bytes();
+            row.deciding.bytes -= bytes;
+            combined += bytes;
+        }
+        if combined > 0 {
+            allowance.queue.shrink(allowance.slot, combined);
+        }
         let oldest = self.rows.iter().flatten().map(|row| row.since).min();
         let held = self.sweep();
         held.into_iter().filter_map(|held| Some((held, oldest?))).collect()

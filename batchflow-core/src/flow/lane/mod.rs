@@ -15,7 +15,7 @@ use hashbrown::{HashMap, HashTable};
 use tokio::time::Instant;
 
 use super::merge::Merger;
-use super::queue::Reply;
+use super::queue::{Queue, Reply};
 use crate::batch::Batch;
 use crate::coalesce::{Coalescer, Key};
 use crate::driver::TableInfo;
@@ -30,7 +30,15 @@ pub(super) struct Held {
     pub(super) request: Option<Request>,
     pub(super) reply: Option<Reply>,
     pub(super) submission: u64,
+    /// What it holds of the buffer: its own bytes, and those of a row made of it and of others.
     pub(super) bytes: usize,
+}
+
+/// Where a lane gets room for the rows that it makes of others.
+#[derive(Clone, Copy)]
+pub(super) struct Allowance<'a> {
+    pub(super) queue: &'a Queue,
+    pub(super) slot: u32,
 }
 
 /// A waiting row and those merged into it. There may be as many as the buffer holds: small
@@ -241,7 +249,13 @@ impl Lane {
     }
 
     /// Adds the next row in submission order.
-    pub(super) fn add(&mut self, held: Held, key: RowKey, since: Instant) {
+    pub(super) fn add(
+        &mut self,
+        held: Held,
+        key: RowKey,
+        since: Instant,
+        allowance: Allowance<'_>,
+    ) {
         let Some(request) = &held.request else { return };
         if self.serial.is_some() || key == RowKey::Opaque {
             return self.add_serial(held, since);
@@ -251,7 +265,7 @@ impl Lane {
             RowKey::None | RowKey::Opaque => None,
         };
         let own_key = self.own_key(request);
-        let Some((held, own_key)) = self.merge(hash, held, own_key) else { return };
+        let Some((held, own_key)) = self.merge(hash, held, own_key, allowance) else { return };
         let at = self.insert(held, hash, since);
         if let Some(key) = own_key {
             self.merge_keys.insert(key, at);
@@ -497,6 +511,12 @@ impl Row {
     fn request(&self) -> Option<&Request> {
         let combined = self.merges.as_ref().and_then(|merges| merges.combined.as_ref());
         combined.or(self.deciding.request.as_ref())
+    }
+
+    /// What of its bytes is a row made of others.
+    fn combined_bytes(&self) -> usize {
+        let combined = self.merges.as_ref().and_then(|merges| merges.combined.as_ref());
+        combined.map_or(0, Request::size_bytes)
     }
 
     fn size(&self) -> usize {

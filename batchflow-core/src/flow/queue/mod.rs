@@ -318,6 +318,26 @@ impl Queue {
         wake_all(wakers);
     }
 
+    /// Holds more bytes for a schema's rows, if there is room.
+    pub(in crate::flow) fn grow(&self, slot: u32, bytes: usize) -> bool {
+        let mut state = self.reckoned();
+        let fits = state.grows(slot, bytes);
+        if fits {
+            state.held_bytes += bytes;
+            state.share_mut(slot).bytes += bytes;
+        }
+        fits
+    }
+
+    /// Holds fewer bytes for a schema's rows, and gives their room to those who wait.
+    pub(in crate::flow) fn shrink(&self, slot: u32, bytes: usize) {
+        let mut state = self.reckoned();
+        state.release(slot, 0, bytes);
+        let wakers = state.grant();
+        drop(state);
+        wake_all(wakers);
+    }
+
     /// Forgets a schema of which nothing is held. Returns whether it did.
     pub(in crate::flow) fn forget(&self, slot: u32) -> bool {
         let mut state = self.reckoned();

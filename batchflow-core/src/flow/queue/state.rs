@@ -216,6 +216,13 @@ impl State {
                 && share.bytes + bytes <= Limits::share(self.limits.buffer_bytes))
     }
 
+    /// Whether a schema's rows may hold so many bytes more.
+    pub(super) fn grows(&self, slot: u32, bytes: usize) -> bool {
+        let whole = self.limits.buffer_bytes;
+        self.held_bytes.saturating_add(bytes) <= whole
+            && self.share(slot).bytes.saturating_add(bytes) <= Limits::share(whole)
+    }
+
     #[inline]
     pub(super) fn hold(&mut self, slot: u32, bytes: usize) {
         self.held_rows += 1;
