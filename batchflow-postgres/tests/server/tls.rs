@@ -72,7 +72,7 @@ async fn write_file(client: &Client, name: &str, text: &str) {
 /// A server, a user `encrypted` that it lets in by encrypted connections alone, and a user `plain`
 /// that it lets in by others alone.
 async fn server(servers: &Servers) -> OwnServer {
-    let server = servers.postgres("").await;
+    let server = servers.server("").await;
     let client = connect(&server.url).await;
     let users = format!(
         "CREATE ROLE encrypted LOGIN PASSWORD '{PASSWORD}' CONNECTION LIMIT 1; \

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod framing;
+#[path = "../../../xtask/shared/servers.rs"]
 pub(crate) mod servers;
 
 use std::sync::atomic::{AtomicU32, Ordering};

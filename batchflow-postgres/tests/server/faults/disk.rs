@@ -44,7 +44,7 @@ impl Drop for Disk {
 async fn promise_1_rows_wait_out_a_full_disk() {
     let servers = Servers::connect();
     for seed in seeds() {
-        let server = servers.postgres("").await;
+        let server = servers.server("").await;
         let client = connect(&server.url).await;
         let data = rows(&client, "SHOW data_directory").await.remove(0);
         let Some(disk) = Disk::mount(&data, 4) else {

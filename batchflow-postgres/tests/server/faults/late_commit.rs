@@ -16,7 +16,7 @@ use crate::support::servers::Servers;
 /// `give_up`.
 async fn commit_late(seed: u64, stalled: Duration, give_up: Duration) -> batchflow_postgres::Stats {
     let servers = Servers::connect();
-    let primary = servers.postgres("").await;
+    let primary = servers.server("").await;
     let standby = primary.standby().await;
     synchronous(&primary.url).await;
     let rig = Rig::with(&primary.url, config(&primary.url, None), seed, "", |flow| {

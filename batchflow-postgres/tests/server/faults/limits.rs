@@ -12,7 +12,7 @@ use crate::support::{connect, execute, rows, seeds, try_connect};
 #[ignore = "needs PostgreSQL: cargo xtask integration"]
 async fn promise_1_rows_wait_out_a_server_without_a_free_connection() {
     for seed in seeds() {
-        let server = Servers::connect().postgres("max_connections=10").await;
+        let server = Servers::connect().server("max_connections=10").await;
         let name = crate::support::fresh("full");
         let config = config(&server.url, None).application_name(&name);
         let rig = Rig::new(&server.url, config, seed).await;
@@ -46,7 +46,7 @@ async fn promise_1_rows_wait_out_a_server_without_a_free_connection() {
 #[ignore = "needs PostgreSQL: cargo xtask integration"]
 async fn promise_1_rows_wait_out_a_server_that_is_read_only() {
     for seed in seeds() {
-        let server = Servers::connect().postgres("").await;
+        let server = Servers::connect().server("").await;
         let rig = Rig::new(&server.url, config(&server.url, None), seed).await;
         let writers = rig.burst(4, 150);
         sleep(Duration::from_millis(10)).await;

@@ -4,6 +4,8 @@
 //! Each test is repeated with every seed of `cargo xtask integration --seeds N --seed S`.
 
 mod disk;
+#[path = "../../../../xtask/shared/fire.rs"]
+mod fire;
 mod killed_writer;
 mod late_commit;
 mod limits;

@@ -16,7 +16,7 @@ const ROUNDS: i64 = 5;
 async fn promise_3_sixteen_writers_of_the_same_keys_never_lock_each_other_out() {
     for seed in seeds() {
         // Its own, since the server counts its deadlocks. One is noticed the sooner.
-        let server = Servers::connect().postgres("deadlock_timeout=50ms").await;
+        let server = Servers::connect().server("deadlock_timeout=50ms").await;
         execute(&server.url, "CREATE TABLE t (id bigint PRIMARY KEY, hits bigint)").await;
         let schema = Schema::builder("t").columns(["id", "hits"]).key(["id"]);
         let schema = schema.on_conflict(ConflictStrategy::Update).merge("hits", Merge::Add);

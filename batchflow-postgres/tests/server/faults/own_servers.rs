@@ -8,7 +8,7 @@ use crate::support::{connect, execute, rows, try_connect};
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask integration"]
 async fn a_killed_server_comes_back_with_what_it_committed() {
-    let server = Servers::connect().postgres("max_connections=7").await;
+    let server = Servers::connect().server("max_connections=7").await;
     execute(&server.url, "CREATE TABLE t AS SELECT 1 AS id").await;
     let client = connect(&server.url).await;
     assert_eq!(rows(&client, "SHOW max_connections").await, ["7"]);
@@ -23,7 +23,7 @@ async fn a_killed_server_comes_back_with_what_it_committed() {
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask integration"]
 async fn a_stalled_server_answers_once_it_goes_on() {
-    let server = Servers::connect().postgres("").await;
+    let server = Servers::connect().server("").await;
     let client = connect(&server.url).await;
     server.stall().await;
     let mut answer = std::pin::pin!(client.simple_query("SELECT 1"));
@@ -36,7 +36,7 @@ async fn a_stalled_server_answers_once_it_goes_on() {
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask integration"]
 async fn a_promoted_standby_has_every_commit() {
-    let primary = Servers::connect().postgres("").await;
+    let primary = Servers::connect().server("").await;
     let standby = primary.standby().await;
     execute(&primary.url, "CREATE TABLE t AS SELECT 1 AS id").await;
     let client = connect(&primary.url).await;
@@ -52,7 +52,7 @@ async fn a_promoted_standby_has_every_commit() {
 #[ignore = "needs PostgreSQL: cargo xtask integration"]
 async fn a_pooler_stands_before_a_server() {
     let servers = Servers::connect();
-    let server = servers.postgres("").await;
+    let server = servers.server("").await;
     let pooler = match server.pgbouncer("default_pool_size=1").await {
         Ok(pooler) => pooler,
         Err(why) => return servers.skipped("faults::a_pooler_stands_before_a_server", &why).await,

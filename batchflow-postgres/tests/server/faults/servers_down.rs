@@ -43,7 +43,7 @@ async fn promise_8_ended_backends_lose_and_double_nothing() {
 #[ignore = "needs PostgreSQL: cargo xtask integration"]
 async fn promise_8_a_killed_and_restarted_server_loses_and_doubles_nothing() {
     for seed in seeds() {
-        let server = Servers::connect().postgres("").await;
+        let server = Servers::connect().server("").await;
         let rig = Rig::new(&server.url, config(&server.url, way(seed)), seed).await;
         let mut dice = fastrand::Rng::with_seed(seed);
         let writers = rig.burst(4, 150);
@@ -64,7 +64,7 @@ async fn promise_8_a_killed_and_restarted_server_loses_and_doubles_nothing() {
 #[ignore = "needs PostgreSQL: cargo xtask integration"]
 async fn promise_9_a_stalled_server_delays_rows_and_loses_none() {
     for seed in seeds() {
-        let server = Servers::connect().postgres("").await;
+        let server = Servers::connect().server("").await;
         let config = config(&server.url, way(seed));
         let rig = Rig::with(&server.url, config, seed, "", |flow| {
             flow.timeout(Duration::from_millis(500))
@@ -88,7 +88,7 @@ async fn promise_9_a_stalled_server_delays_rows_and_loses_none() {
 async fn promise_8_a_failover_loses_no_acknowledged_row() {
     for seed in seeds() {
         let servers = Servers::connect();
-        let primary = servers.postgres("").await;
+        let primary = servers.server("").await;
         let standby = primary.standby().await;
         synchronous(&primary.url).await;
         let both = format!("{},{}", address(&primary.url), address(&standby.url));

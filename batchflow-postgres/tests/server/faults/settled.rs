@@ -54,7 +54,7 @@ const UNSURE: (Settled, Settled) = (Settled::Unknown, Settled::NotApplied);
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask integration"]
 async fn promise_8_a_server_that_crashed_is_believed_only_that_a_commit_was_not_applied() {
-    let server = Servers::connect().postgres("").await;
+    let server = Servers::connect().server("").await;
     let commits = Commits::new(&server.url, &server.url).await;
     server.kill().await;
     let error = in_time(commits.driver.settle(&commits.committed)).await.unwrap_err();
@@ -69,7 +69,7 @@ async fn promise_8_a_server_that_crashed_is_believed_only_that_a_commit_was_not_
 #[tokio::test]
 #[ignore = "needs PostgreSQL: cargo xtask integration"]
 async fn promise_8_a_standby_tells_nothing_until_it_is_promoted_and_then_what_is_sure() {
-    let primary = Servers::connect().postgres("").await;
+    let primary = Servers::connect().server("").await;
     let standby = primary.standby().await;
     synchronous(&primary.url).await;
     let both = format!("{},{}", address(&primary.url), address(&standby.url));

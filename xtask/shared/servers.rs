@@ -1,4 +1,6 @@
-//! Servers of a test's own, asked of `cargo xtask integration` while it runs the tests.
+//! Servers of a test's own, asked of `cargo xtask integration` while it runs the tests. Included by
+//! the tests of every database that has a server.
+#![allow(dead_code, reason = "each crate uses its own part")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
@@ -65,7 +67,7 @@ impl Servers {
     }
 
     /// A server of the version under test, with settings such as `max_connections=10`.
-    pub(crate) async fn postgres(&self, settings: &str) -> OwnServer {
+    pub(crate) async fn server(&self, settings: &str) -> OwnServer {
         let started = self.start(format!("server {settings}")).await;
         started.unwrap_or_else(|why| panic!("{why}"))
     }
