@@ -10,9 +10,12 @@
 mod support;
 
 mod altered;
+mod conformance;
 mod connect;
 mod ends;
 mod examples;
+/// Tests that stop and kill servers of their own.
+mod faults;
 mod guard;
 mod ledger;
 mod real_rows;

@@ -3,6 +3,9 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 mod database;
+pub(crate) mod framing;
+#[path = "../../../xtask/shared/servers.rs"]
+pub(crate) mod servers;
 
 pub(crate) use database::Database;
 

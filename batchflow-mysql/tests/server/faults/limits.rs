@@ -1,0 +1,144 @@
+//! Servers that refuse: no connection left, read-only, packets of a few kilobytes.
+
+use std::time::Duration;
+
+use batchflow_core::conformance::Fate;
+use batchflow_mysql::client::prelude::Queryable as _;
+use batchflow_mysql::{
+    BatchFlow, ConflictStrategy, ErrorKind, MysqlDriver, Outcome, Request, Schema,
+};
+use tokio::time::sleep;
+
+use super::rig::{Kind, Rig, Setup, config, in_time, join, way};
+use crate::support::servers::Servers;
+use crate::support::{Database, connect, execute, rows, seeds, try_connect};
+
+fn setup(seed: u64) -> Setup {
+    Setup { seed, way: way(seed), ..Setup::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_1_rows_wait_out_a_server_without_a_free_connection() {
+    for seed in seeds() {
+        let server = Servers::connect().server("max_connections=10").await;
+        let rig = Rig::new(&server.url, setup(seed)).await;
+        rig.write(Kind::Plain, 10).await;
+        // Takes the driver's connections, and every other.
+        let mut conn = connect(&server.url).await;
+        let sessions = format!(
+            "SELECT id FROM information_schema.processlist WHERE db = '{}'",
+            rig.database.name()
+        );
+        let mut taken = Vec::new();
+        for _ in 0..200 {
+            for id in conn.query::<u64, _>(&sessions).await.unwrap() {
+                let _ = conn.query_drop(format!("KILL CONNECTION {id}")).await;
+            }
+            match try_connect(&server.url).await {
+                Ok(another) => taken.push(another),
+                Err(_) if taken.len() >= 9 => break,
+                Err(_) => sleep(Duration::from_millis(10)).await,
+            }
+        }
+        assert!(taken.len() >= 9, "{} connections were to be had", taken.len());
+        let writers = rig.burst(4, 50);
+        sleep(Duration::from_millis(600)).await;
+        assert_eq!(rig.flow.stats().written, 10, "there was a connection left");
+        drop(taken);
+        join(writers).await;
+        let stats = rig.finish("no connection left").await;
+        assert_eq!(stats.unknown + stats.rejected, 0, "seed {seed}: {stats:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_1_rows_wait_out_a_server_that_is_read_only() {
+    for seed in seeds() {
+        let server = Servers::connect().server("").await;
+        let rig = Rig::new(&server.url, setup(seed)).await;
+        let mut conn = connect(&server.url).await;
+        let version = rows(&mut conn, "SELECT VERSION()").await.remove(0);
+        let name = rows(&mut conn, "SELECT CURRENT_USER()").await.remove(0);
+        let (user, host) = name.split_once('@').unwrap();
+        // Those who administer a server write to one that is read-only, except to a MySQL that is
+        // super_read_only.
+        let on = if version.contains("MariaDB") {
+            execute(&server.url, "CREATE USER boss@'%' IDENTIFIED BY 'boss'").await;
+            execute(&server.url, "GRANT ALL ON *.* TO boss@'%' WITH GRANT OPTION").await;
+            let boss = boss(&server.url);
+            let rights = "READ ONLY ADMIN, SUPER";
+            execute(&boss, &format!("REVOKE {rights} ON *.* FROM `{user}`@`{host}`")).await;
+            conn = connect(&boss).await;
+            "SET GLOBAL read_only = ON"
+        } else {
+            "SET GLOBAL super_read_only = ON"
+        };
+        // Sessions that are open have the rights they had.
+        let sessions = format!(
+            "SELECT id FROM information_schema.processlist WHERE db = '{}'",
+            rig.database.name()
+        );
+        for id in conn.query::<u64, _>(&sessions).await.unwrap() {
+            let _ = conn.query_drop(format!("KILL CONNECTION {id}")).await;
+        }
+        let writers = rig.burst(4, 150);
+        sleep(Duration::from_millis(10)).await;
+        conn.query_drop(on).await.unwrap();
+        sleep(Duration::from_millis(100)).await;
+        let before = rig.flow.stats().written;
+        sleep(Duration::from_millis(400)).await;
+        assert_eq!(rig.flow.stats().written, before, "seed {seed}: it takes writes");
+        conn.query_drop("SET GLOBAL read_only = OFF").await.unwrap();
+        join(writers).await;
+        let stats = rig.finish("read-only server").await;
+        assert_eq!(stats.unknown + stats.rejected, 0, "seed {seed}: {stats:?}");
+    }
+}
+
+/// The URL of one who may do everything.
+fn boss(url: &str) -> String {
+    let (_, rest) = url.split_once('@').unwrap();
+    format!("mysql://boss:boss@{rest}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_4_a_row_too_long_for_the_server_s_packets_is_refused_alone() {
+    for seed in seeds() {
+        let server = Servers::connect().server("max_allowed_packet=16384").await;
+        let database = Database::on(&server.url, "packets").await;
+        database
+            .execute("CREATE TABLE t (id BIGINT PRIMARY KEY, body LONGTEXT) ENGINE=InnoDB")
+            .await;
+        let mut config = config(database.url());
+        if let Some(way) = way(seed) {
+            config = config.way(way);
+        }
+        let driver = MysqlDriver::connect_with(config).await.unwrap();
+        let flow = BatchFlow::builder(driver).flush_size(100).build().unwrap();
+        let schema = Schema::new("t", ConflictStrategy::Update, ["id", "body"]).unwrap();
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let too_long = dice.i64(0..300);
+        let mut receipts = Vec::new();
+        for id in 0..300 {
+            let length = if id == too_long { 20_000 } else { dice.usize(0..4_000) };
+            let request = Request::new(&schema).set("id", id).set("body", "x".repeat(length));
+            receipts.push((id, flow.submit_tracked(request).await.unwrap()));
+        }
+        for (id, receipt) in receipts {
+            let outcome = in_time(receipt).await;
+            if id == too_long {
+                let fate = Fate::from(&outcome);
+                let refused = [ErrorKind::TooLarge, ErrorKind::Data].map(Fate::Rejected);
+                assert!(refused.contains(&fate), "seed {seed}, row {id}: {fate:?}");
+            } else {
+                assert_eq!(outcome.unwrap(), Outcome::Written, "seed {seed}, row {id}");
+            }
+        }
+        let summary = in_time(flow.close()).await.unwrap();
+        assert_eq!(summary.stats.rejected, 1, "seed {seed}");
+        assert_eq!(database.rows("SELECT COUNT(*) FROM t").await, ["299"]);
+    }
+}

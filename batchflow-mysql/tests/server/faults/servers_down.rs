@@ -1,0 +1,114 @@
+//! Servers that are killed and stalled, and whose connections and statements are ended.
+
+use std::time::Duration;
+
+use batchflow_mysql::client::prelude::Queryable as _;
+use tokio::time::sleep;
+
+use super::rig::{Rig, Setup, join, way};
+use crate::support::servers::Servers;
+use crate::support::{connect, seeds, url};
+
+fn setup(seed: u64, ledger: bool) -> Setup {
+    Setup { seed, way: way(seed), ledger, ..Setup::default() }
+}
+
+/// Ends connections or statements of a rig's sessions while it writes.
+async fn ended(what: &str, seed: u64, ledger: bool) {
+    let rig = Rig::new(&url(), setup(seed, ledger)).await;
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let writers = rig.burst(4, 150);
+    let mut conn = connect(&url()).await;
+    let sessions = format!(
+        "SELECT id FROM information_schema.processlist WHERE db = '{}'",
+        rig.database.name()
+    );
+    for _ in 0..20 {
+        for id in conn.query::<u64, _>(&sessions).await.unwrap() {
+            if dice.bool() {
+                // It may have ended by itself.
+                let _ = conn.query_drop(format!("KILL {what} {id}")).await;
+            }
+        }
+        sleep(Duration::from_millis(dice.u64(1..25))).await;
+    }
+    join(writers).await;
+    let stats = rig.finish(&format!("KILL {what}, ledger {ledger}")).await;
+    assert_eq!(stats.rejected, 0, "seed {seed}: {stats:?}");
+    assert!(!ledger || stats.unknown == 0, "seed {seed}: the ledger could tell: {stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_8_ended_connections_lose_and_double_nothing() {
+    for seed in seeds() {
+        ended("CONNECTION", seed, true).await;
+        ended("CONNECTION", seed, false).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_8_ended_statements_lose_and_double_nothing() {
+    for seed in seeds() {
+        ended("QUERY", seed, true).await;
+        ended("QUERY", seed, false).await;
+    }
+}
+
+/// Kills a server twice while it is written to.
+async fn killed(seed: u64, ledger: bool) {
+    let server = Servers::connect().server("").await;
+    let rig = Rig::new(&server.url, setup(seed, ledger)).await;
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let writers = rig.burst(4, 150);
+    for _ in 0..2 {
+        sleep(Duration::from_millis(dice.u64(5..150))).await;
+        server.kill().await;
+        sleep(Duration::from_millis(dice.u64(1..300))).await;
+        server.restart().await;
+    }
+    join(writers).await;
+    let stats = rig.finish(&format!("killed server, ledger {ledger}")).await;
+    assert_eq!(stats.rejected, 0, "seed {seed}: {stats:?}");
+    assert!(!ledger || stats.unknown == 0, "seed {seed}: the ledger could tell: {stats:?}");
+    assert!(stats.written > stats.submitted / 2, "seed {seed}: {stats:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_8_a_killed_server_is_asked_by_the_ledger() {
+    for seed in seeds() {
+        killed(seed, true).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_8_a_killed_server_loses_and_doubles_nothing_without_a_ledger() {
+    for seed in seeds() {
+        killed(seed, false).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_9_a_stalled_server_delays_rows_and_loses_none() {
+    for seed in seeds() {
+        let server = Servers::connect().server("").await;
+        let rig = Rig::with(&server.url, setup(seed, true), |flow| {
+            flow.timeout(Duration::from_millis(500))
+        })
+        .await;
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let writers = rig.burst(4, 100);
+        sleep(Duration::from_millis(dice.u64(5..100))).await;
+        server.stall().await;
+        // Several attempts' time.
+        sleep(Duration::from_millis(dice.u64(1_500..3_000))).await;
+        server.resume().await;
+        join(writers).await;
+        let stats = rig.finish("stalled server").await;
+        assert_eq!(stats.unknown + stats.rejected, 0, "seed {seed}: the ledger could tell");
+    }
+}
