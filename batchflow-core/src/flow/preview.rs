@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::lane::{Due, Formed, Held, Lane, Sent};
+use super::lane::{Allowance, Due, Formed, Held, Lane, Sent};
 use super::station::limits;
 use super::tune::Tune;
 use crate::batch::Batch;
@@ -103,7 +103,7 @@ impl Previewer {
         for (at, request) in rows {
             let (key, bytes) = (lane.key_of(&request), request.size_bytes());
             let held = Held { request: Some(request), reply: None, submission: at as u64, bytes };
-            lane.add(held, key, now);
+            lane.add(held, key, now, Allowance::Free);
         }
         let due = Due {
             before: Some(now),

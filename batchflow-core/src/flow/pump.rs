@@ -150,7 +150,7 @@ impl Pump {
         let rows = (taken.first_submission..).zip(room.drain(..)).zip(keys.drain(..));
         for ((submission, entry), key) in rows {
             let bytes = entry.request.size_bytes();
-            let allowance = Allowance { queue: &shared.queue, slot: entry.slot };
+            let allowance = Allowance::Of(&shared.queue, entry.slot);
             let station = self.station(&entry);
             let held = Held { request: Some(entry.request), reply: entry.reply, submission, bytes };
             station.add(held, key, taken.since, allowance);
@@ -187,7 +187,7 @@ impl Pump {
         let Some(describer) = &self.rules.describer else { return };
         for (slot, station) in self.stations.iter_mut().enumerate() {
             let Some(station) = station else { continue };
-            let allowance = Allowance { queue: &self.shared.queue, slot: slot as u32 };
+            let allowance = Allowance::Of(&self.shared.queue, slot as u32);
             if !station.wants_describing(now, allowance) {
                 continue;
             }
@@ -380,7 +380,7 @@ impl Pump {
             }
             Ok(Event::Described(slot, described)) => {
                 let Some(Some(station)) = self.stations.get_mut(slot as usize) else { return };
-                let allowance = Allowance { queue: &self.shared.queue, slot };
+                let allowance = Allowance::Of(&self.shared.queue, slot);
                 match described {
                     Ok(table) => station.open(&table, &self.rules, allowance),
                     Err(error) => {

@@ -272,7 +272,6 @@ pub(super) fn limits(rows: usize, bytes: usize, capabilities: &Capabilities) -> 
 mod tests {
     use super::*;
     use crate::flow::lane::Sent;
-    use crate::flow::queue::{Limits, Queue};
     use crate::schema::ConflictStrategy;
 
     fn held(schema: &Schema, id: i64) -> Held {
@@ -285,14 +284,12 @@ mod tests {
     async fn a_batch_that_lands_after_it_was_abandoned_is_forgotten() {
         let schema = Schema::new("t", ConflictStrategy::Ignore, ["id"]).unwrap();
         let rules = Rules { merging: true, coalescer: None, describer: None };
-        let queue =
-            Queue::new(Limits { buffer_rows: 9, buffer_bytes: 999, wake_rows: 9, wake_bytes: 999 });
         let mut station = Station::new(schema.clone(), &rules);
         let now = Instant::now();
         for id in 0..2 {
             let row = held(&schema, id);
             let key = row.request.as_ref().map_or(RowKey::None, |request| station.key_of(request));
-            station.add(row, key, now, Allowance { queue: &queue, slot: 0 });
+            station.add(row, key, now, Allowance::Free);
         }
         let one_row = BatchLimits { rows: 1, bytes: usize::MAX, parameters: usize::MAX };
         let flights: Vec<_> = (0..2)

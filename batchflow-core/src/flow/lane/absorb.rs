@@ -49,7 +49,7 @@ impl Lane {
             Plan::Replace => (row.combined_bytes(), 0),
             Plan::Combine(request) => (row.combined_bytes(), request.size_bytes()),
         };
-        if after > before && !allowance.queue.grow(allowance.slot, after - before) {
+        if after > before && !allowance.grow(after - before) {
             return Some((held, own_key));
         }
         let shape = match &plan {
@@ -64,7 +64,7 @@ impl Lane {
         };
         self.absorb(at, held, plan, shape);
         if before > after {
-            allowance.queue.shrink(allowance.slot, before - after);
+            allowance.shrink(before - after);
         }
         None
     }

@@ -211,7 +211,7 @@ impl Lane {
             combined += bytes;
         }
         if combined > 0 {
-            allowance.queue.shrink(allowance.slot, combined);
+            allowance.shrink(combined);
         }
         let oldest = self.rows.iter().flatten().map(|row| row.since).min();
         let held = self.sweep();

@@ -36,9 +36,26 @@ pub(super) struct Held {
 
 /// Where a lane gets room for the rows that it makes of others.
 #[derive(Clone, Copy)]
-pub(super) struct Allowance<'a> {
-    pub(super) queue: &'a Queue,
-    pub(super) slot: u32,
+pub(super) enum Allowance<'a> {
+    /// From a schema's share of the buffer.
+    Of(&'a Queue, u32),
+    /// There is no bound: the rows are not held for long.
+    Free,
+}
+
+impl Allowance<'_> {
+    fn grow(self, bytes: usize) -> bool {
+        match self {
+            Self::Of(queue, slot) => queue.grow(slot, bytes),
+            Self::Free => true,
+        }
+    }
+
+    fn shrink(self, bytes: usize) {
+        if let Self::Of(queue, slot) = self {
+            queue.shrink(slot, bytes);
+        }
+    }
 }
 
 /// A waiting row and those merged into it. There may be as many as the buffer holds: small
