@@ -116,3 +116,23 @@ impl fmt::Display for ErrorKind {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// `docs/errors.md` shows every kind.
+    #[test]
+    fn the_documented_kinds_are_these() {
+        let mut table = String::from("| kind | class |\n|---|---|\n");
+        for kind in ErrorKind::ALL {
+            let class = kind.class();
+            writeln!(table, "| `{kind}` | {} |", class.as_str()).unwrap();
+            assert_eq!(kind.is_transient(), class == ErrorClass::Transient);
+        }
+        let documented = include_str!("../../../docs/errors.md");
+        assert!(documented.contains(&table), "docs/errors.md lacks:\n{table}");
+    }
+}
