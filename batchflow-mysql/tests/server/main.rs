@@ -14,11 +14,11 @@ mod conformance;
 mod connect;
 mod ends;
 mod examples;
-/// Tests that stop and kill servers of their own.
 mod faults;
 mod guard;
 mod ledger;
 mod real_rows;
 mod shared;
 mod strategies;
+mod tls;
 mod ways;
