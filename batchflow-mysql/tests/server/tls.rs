@@ -58,7 +58,7 @@ impl Authority {
         for (what, text) in files {
             let file = self.folder.join(fresh(what));
             std::fs::write(&file, text).unwrap();
-            settings.push_str(&format!(" ssl_{what}={}", file.display()));
+            settings = format!("{settings} ssl_{what}={}", file.display());
         }
         settings
     }
