@@ -1,4 +1,4 @@
-//! `cargo xtask bench core|sqlite|postgres|mysql`: the benchmarks, against their rivals in the same run.
+//! `cargo xtask bench core|sqlite|postgres|mysql|redis`: the benchmarks, against their rivals in the same run.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,11 +11,12 @@ use crate::workspace::Workspace;
 use crate::{Error, cargo, integration};
 
 /// What can be benchmarked: its name here, its crate, its bench targets.
-const BENCHES: [(&str, &str, &[&str]); 4] = [
+const BENCHES: [(&str, &str, &[&str]); 5] = [
     ("core", "batchflow-core", &["core", "allocations"]),
     ("sqlite", "batchflow-sqlite", &["upsert"]),
     ("postgres", "batchflow-postgres", &["upsert"]),
     ("mysql", "batchflow-mysql", &["upsert"]),
+    ("redis", "batchflow-redis", &["write"]),
 ];
 
 pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<(), Error> {

@@ -32,11 +32,12 @@ Commands:
               --no-test       without `test`
   integration [TEST…]
             Every backend's tests, or those of these names, against servers that it finds by URL
-            (BATCHFLOW_POSTGRES_URL, BATCHFLOW_MYSQL_URL), starts from binaries, or runs in Docker, and takes down
-              --backend A,B       these only: sqlite, postgres, mysql
+            (BATCHFLOW_POSTGRES_URL, BATCHFLOW_MYSQL_URL, BATCHFLOW_REDIS_URL), starts from binaries, or runs in Docker, and takes down
+              --backend A,B       these only: sqlite, postgres, mysql, redis
               --postgres-bin DIR  PostgreSQL's binaries; more than once for more than one version
               --pgbouncer PATH    PgBouncer's program; more than once for more than one version
               --mysqld PATH       MySQL's or MariaDB's program; more than once for more than one
+              --redis-server PATH Redis's program; more than once for more than one version
               --install           install what is missing by apt-get (done as root where CI is set)
               --seeds N           repeat each fault N times, 1 left out
               --seed S            the first seed, a fresh one left out
@@ -45,7 +46,7 @@ Commands:
               --report FILE       write what was run, and what became of it, as JSON
   loom      The model-checked tests alone
   replay    The seeded schedules test with one seed: cargo xtask replay SEED
-  bench     Benchmarks, against their rivals: cargo xtask bench core|sqlite|postgres|mysql
+  bench     Benchmarks, against their rivals: cargo xtask bench core|sqlite|postgres|mysql|redis
               --mysqld PATH   against a server of this program's, for mysql
               --json FILE     write the figures as JSON too
               --quick         a run of seconds, which shows only that it works

@@ -9,7 +9,7 @@ use batchflow_redis::{
     BatchFlow, ConflictStrategy, Driver, ErrorKind, Layout, RedisDriver, Schema,
 };
 
-use crate::support::{Direct, fresh, url, write};
+use crate::support::{Direct, by_user, fresh, url, write};
 
 #[tokio::test]
 #[ignore = "needs Redis: cargo xtask integration"]
@@ -79,10 +79,7 @@ async fn a_script_that_the_server_has_forgotten_is_loaded_again() {
 async fn what_a_user_may_not_do_is_said() {
     let user = fresh("user");
     let mut direct = Direct::connect(&url()).await;
-    let base = url();
-    let (scheme, rest) = base.split_once("://").unwrap();
-    let address = rest.rsplit('@').next().unwrap();
-    let own = format!("{scheme}://{user}:secret-canary@{address}");
+    let own = by_user(&url(), &user, "secret-canary");
     let schema = |table: &str| Schema::new(table, ConflictStrategy::Update, ["id", "n"]).unwrap();
     let rows = |schema: &Schema| (0..10_i64).map(|id| schema.row((id, 1_i64)).unwrap()).collect();
 

@@ -1,6 +1,8 @@
 //! What the tests that need a server share: where it is, and connections past the driver.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod servers;
+
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use batchflow_redis::{Attempt, Batch, Driver, Report, Request, Verdict};
@@ -23,7 +25,9 @@ impl Direct {
 
     pub(crate) async fn try_connect(url: &str) -> redis::RedisResult<Self> {
         let client = redis::Client::open(url)?;
-        Ok(Self(client.get_multiplexed_async_connection().await?))
+        // Servers here are held up on purpose.
+        let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
+        Ok(Self(client.get_multiplexed_async_connection_with_config(&config).await?))
     }
 
     /// Runs a command whose words are separated by spaces, and shows what it answers.
@@ -113,6 +117,13 @@ pub(crate) fn through(url: &str, address: impl std::fmt::Display) -> String {
     let (start, rest) = url.split_at(start);
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     format!("{start}{address}{}", &rest[end..])
+}
+
+/// The same URL for another user.
+pub(crate) fn by_user(url: &str, user: &str, password: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    format!("{scheme}://{user}:{password}@{place}")
 }
 
 /// Where a URL's server listens: `127.0.0.1:6379`.

@@ -8,6 +8,7 @@ use super::docker::{self, Image};
 use super::mysql::{Install, Lax, Program};
 use super::options::Options;
 use super::postgres::{Binaries, Bouncer, Cluster};
+use super::redis;
 use super::server::{Source, Variant};
 use super::{apt, options};
 use crate::Error;
@@ -56,7 +57,7 @@ pub(crate) struct MissingVariant {
 }
 
 /// Every backend.
-pub(crate) static BACKENDS: [Backend; 3] = [
+pub(crate) static BACKENDS: [Backend; 4] = [
     Backend { name: "sqlite", package: "batchflow-sqlite", server: None },
     Backend {
         name: "postgres",
@@ -76,6 +77,16 @@ pub(crate) static BACKENDS: [Backend; 3] = [
             usual_port: 3_306,
             own_servers: "faults::",
             find: mysql,
+        }),
+    },
+    Backend {
+        name: "redis",
+        package: "batchflow-redis",
+        server: Some(Kind {
+            variable: "BATCHFLOW_REDIS_URL",
+            usual_port: 6_379,
+            own_servers: "faults::",
+            find: redis,
         }),
     },
 ];
@@ -159,6 +170,27 @@ fn mysql(context: &Context, options: &Options) -> Result<Found, Error> {
     for program in here {
         found.sources.push(Arc::new(Install::new(program, context)?));
     }
+    Ok(found)
+}
+
+fn redis(context: &Context, options: &Options) -> Result<Found, Error> {
+    let programs = || redis::Program::find(&options.redis, &context.account);
+    let mut found = Found::default();
+    let mut here = programs()?;
+    if here.is_empty() && options.install {
+        apt::install(&["redis-server"])?;
+        here = programs()?;
+    }
+    if here.is_empty() {
+        found.missing = Some(format!(
+            "no Redis found: {}; or name a server: BATCHFLOW_REDIS_URL=redis://…, or its program: \
+             --redis-server PATH",
+            remedy("redis-server"),
+        ));
+        return Ok(found);
+    }
+    let source = |program| -> Arc<dyn Source> { Arc::new(redis::Install::new(program, context)) };
+    found.sources = here.into_iter().map(source).collect();
     Ok(found)
 }
 

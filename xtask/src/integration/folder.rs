@@ -137,7 +137,7 @@ fn end_servers(folder: &Path) {
     }
     let servers = fs::read_dir(folder).into_iter().flatten().flatten();
     for server in servers {
-        for file in ["data/postmaster.pid", "data/mysqld.pid", "pgbouncer.pid"] {
+        for file in ["data/postmaster.pid", "data/mysqld.pid", "pgbouncer.pid", "redis.pid"] {
             let text = fs::read_to_string(server.path().join(file)).unwrap_or_default();
             let pid = text.lines().next().and_then(|line| line.trim().parse().ok());
             let Some(pid) = pid.filter(|pid| system::is_alive(*pid)) else { continue };

@@ -13,6 +13,7 @@ mod mysql;
 mod options;
 mod places;
 mod postgres;
+mod redis;
 mod report;
 mod run;
 mod server;

@@ -17,6 +17,8 @@ pub(crate) struct Options {
     pub(crate) pgbouncer: Vec<PathBuf>,
     /// Programs of MySQL and MariaDB; empty: those that are found.
     pub(crate) mysqld: Vec<PathBuf>,
+    /// Programs `redis-server`; empty: those that are found.
+    pub(crate) redis: Vec<PathBuf>,
     /// How often each fault is repeated.
     pub(crate) seeds: u64,
     pub(crate) seed: u64,
@@ -38,6 +40,7 @@ impl Default for Options {
             postgres: Vec::new(),
             pgbouncer: Vec::new(),
             mysqld: Vec::new(),
+            redis: Vec::new(),
             seeds: 1,
             seed: super::random(),
             keep: false,
@@ -69,6 +72,7 @@ impl Options {
                 Long("postgres-bin") => options.postgres.push(path(&mut arguments)?),
                 Long("pgbouncer") => options.pgbouncer.push(path(&mut arguments)?),
                 Long("mysqld") => options.mysqld.push(path(&mut arguments)?),
+                Long("redis-server") => options.redis.push(path(&mut arguments)?),
                 Long("seeds") => options.seeds = arguments.value()?.parse()?,
                 Long("seed") => options.seed = arguments.value()?.parse()?,
                 Long("keep") => options.keep = true,
@@ -100,6 +104,9 @@ impl Options {
         }
         for program in &self.mysqld {
             command.arg("--mysqld").arg(program);
+        }
+        for program in &self.redis {
+            command.arg("--redis-server").arg(program);
         }
         command.args(["--seeds", &self.seeds.to_string(), "--seed", &self.seed.to_string()]);
         command.args(&self.tests);

@@ -3,13 +3,14 @@
 //!
 //! Each test is repeated with every seed of `BATCHFLOW_SEEDS`, from `BATCHFLOW_FAULT_SEED` on.
 
+mod own_servers;
 mod rig;
 
 use std::time::Duration;
 
 use batchflow_core::testing::{Cut, Direction, Ending, Proxy};
 
-use crate::support::{Direct, address, fresh, seeds, through, url};
+use crate::support::{Direct, address, by_user, fresh, seeds, through, url};
 use rig::{Rig, in_time, join};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -20,7 +21,7 @@ async fn promise_8_connections_that_the_server_kills() {
         let user = fresh("killed");
         let mut direct = Direct::connect(&url()).await;
         direct.ask(&format!("ACL SETUSER {user} on nopass ~* &* +@all")).await;
-        let own = through(&url(), format!("{user}:any@{}", address(&url())));
+        let own = by_user(&url(), &user, "any");
         let rig = Rig::new(&own, seed).await;
         let tasks = rig.burst(4, 400);
         for _ in 0..40 {

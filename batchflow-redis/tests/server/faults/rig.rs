@@ -45,9 +45,16 @@ pub(super) struct Rig {
     tables: [(Schema, Table); 3],
     next: Arc<AtomicI64>,
     seed: u64,
+    /// Where the tables are read, past every fault.
+    url: String,
 }
 
 impl Rig {
+    /// Reads the tables elsewhere than on the server that tests share.
+    pub(super) fn read_at(&mut self, url: &str) {
+        url.clone_into(&mut self.url);
+    }
+
     /// A flow to `target` that writes tables of its own.
     pub(super) async fn new(target: &str, seed: u64) -> Self {
         let tables = Kind::ALL.map(table);
@@ -74,7 +81,7 @@ impl Rig {
             .build()
             .unwrap();
         let next = Arc::new(AtomicI64::new(1));
-        Self { flow, history: History::new(), tables, next, seed }
+        Self { flow, history: History::new(), tables, next, seed, url: url() }
     }
 
     /// Submits so many rows from each of so many tasks; the verdicts come in the tasks returned.
@@ -135,7 +142,7 @@ impl Rig {
         }
         self.history.check_verdicts().unwrap_or_else(|broken| panic!("{what}: {broken}"));
         for (kind, (_, table)) in Kind::ALL.into_iter().zip(&self.tables) {
-            let found = read(kind, table).await;
+            let found = read(&self.url, kind, table).await;
             let judged = self.history.check_table(table, &found);
             judged.unwrap_or_else(|broken| panic!("{what}: {kind:?}: {stats:?}: {broken}"));
         }
@@ -175,8 +182,8 @@ fn table(kind: Kind) -> (Schema, Table) {
 }
 
 /// What is there, past every fault.
-async fn read(kind: Kind, table: &Table) -> Vec<Vec<Value>> {
-    let mut direct = Direct::connect(&url()).await;
+async fn read(url: &str, kind: Kind, table: &Table) -> Vec<Vec<Value>> {
+    let mut direct = Direct::connect(url).await;
     let number = |text: &str| text.parse().map_or(Value::Null, Value::I64);
     if kind == Kind::Plain {
         let list = direct.ask(&format!("LRANGE {} 0 -1", table.name())).await;
