@@ -307,7 +307,7 @@ impl FlowBuilder {
         shared.reporter.tell(|_, metrics| metrics.watch(probe));
         shared.is_cancelled();
         let previewer = Previewer {
-            driver: driver.clone(),
+            driver: driver.as_ref().map(Arc::downgrade),
             capabilities,
             merging: self.merging,
             coalescer: self.coalescer.clone(),

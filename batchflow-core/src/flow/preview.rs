@@ -1,7 +1,7 @@
 //! [`FlowPreview`]: what a flow would send.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
@@ -54,7 +54,8 @@ pub struct BatchPreview {
 
 /// What a preview needs of a flow.
 pub(super) struct Previewer {
-    pub(super) driver: Option<Arc<dyn Driver>>,
+    /// Held by the flow alone, so that it lets go of a shared driver when it closes.
+    pub(super) driver: Option<Weak<dyn Driver>>,
     pub(super) capabilities: Capabilities,
     pub(super) merging: bool,
     pub(super) coalescer: Option<Arc<dyn Coalescer>>,
@@ -72,11 +73,15 @@ impl Previewer {
             let error = WriteError::new(ErrorKind::Unsupported);
             return Err(error.with_message("the flow's driver shows no previews"));
         };
+        let Some(driver) = driver.upgrade() else {
+            let error = WriteError::new(ErrorKind::Cancelled);
+            return Err(error.with_message("the flow is closed"));
+        };
         let mut batches = Vec::new();
         for (schema, rows) in by_schema(rows)? {
-            let table = self.describe(&**driver, &schema).await?;
+            let table = self.describe(&*driver, &schema).await?;
             for formed in self.form(&schema, &table, rows, tune) {
-                let sent = self.ask(&**driver, &formed.batch, redactor).await?;
+                let sent = self.ask(&*driver, &formed.batch, redactor).await?;
                 batches.push(BatchPreview::new(&formed, sent));
             }
         }
