@@ -1,6 +1,7 @@
 //! What is sent: the dialect, and the texts of a schema's strategy over one set of columns.
 
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use batchflow_core::Schema;
 use batchflow_core::sql::{ConflictClause, Dialect, Insert};
@@ -134,6 +135,8 @@ impl Texts {
         if !tail.is_empty() {
             tail.insert(0, ' ');
         }
+        // Writing to a string cannot fail.
+        let _ = write!(tail, " /* {:016x} */", types(table, columns));
         let row = format!("{head}{values}{tail}");
         let load = LoadTexts::new(schema, table, columns, now);
         Self { row, head, values, tail, load, repeated: Repeated::default() }
@@ -165,6 +168,19 @@ impl Texts {
     pub(crate) fn length(&self, rows: usize) -> usize {
         self.head.len() + rows * (self.values.len() + 2) + self.tail.len()
     }
+}
+
+/// Tells one set of columns' types from another.
+///
+/// MySQL keeps the types of parameters as they were when a text was first prepared on a
+/// connection, also when it prepares it again by itself because the table has changed: bytes for
+/// what was a number arrive as others. A text of other types is another text.
+fn types(table: &Table, columns: &[usize]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for column in columns.iter().filter_map(|&at| table.columns.get(at)) {
+        (&column.ty.sql, &column.charset).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// What a temporary table in memory may hold: a little less than `max_heap_table_size`.

@@ -2,7 +2,9 @@
 
 use batchflow_core::{Attempt, Batch, ConflictStrategy, Driver, Merge, Report, WriteError};
 use batchflow_mysql::client::prelude::Queryable as _;
-use batchflow_mysql::{ErrorKind, MysqlConfig, MysqlDriver, Request, Schema, ShowValues, Way};
+use batchflow_mysql::{
+    ErrorKind, MysqlConfig, MysqlDriver, Request, Schema, ShowValues, Value, Way,
+};
 
 use crate::support::Database;
 
@@ -239,6 +241,40 @@ async fn a_batch_of_many_packets_is_one_transaction_and_statements_stay_few() {
         assert_eq!((error.kind(), error.blame()), (ErrorKind::TooLarge, &[3][..]), "{way:?}");
         assert_eq!(database.rows("SELECT a FROM t WHERE id = 8").await, ["end"], "{way:?}");
         database.execute("DELETE FROM t").await;
+        driver.close().await;
+    }
+}
+
+/// MySQL keeps the types of a prepared statement's parameters over an `ALTER TABLE`.
+#[tokio::test]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn a_column_of_another_type_is_written_by_a_statement_of_its_own() {
+    let database = Database::new("retyped").await;
+    for way in WAYS {
+        database.execute("DROP TABLE IF EXISTS t").await;
+        database.execute("CREATE TABLE t (id int PRIMARY KEY, v int)").await;
+        let config = MysqlConfig::from_url(database.url()).unwrap().pool_size(1).local_infile(true);
+        let config = way.into_iter().fold(config, MysqlConfig::way);
+        let driver = MysqlDriver::connect_with(config).await.unwrap();
+        let schema = Schema::new("t", ConflictStrategy::Update, ["id", "v"]).unwrap();
+        let rows = |v: &Value| {
+            (0..2).map(|id| schema.row((id, v.clone())).unwrap()).collect::<Vec<Request>>()
+        };
+        write(&driver, rows(&Value::I64(7))).await.unwrap();
+        for (ty, value, shown) in [
+            ("varbinary(9)", Value::from(vec![1_u8, 0xff, 0xfe]), "0x01fffe"),
+            ("varchar(9)", Value::from("Ж"), "Ж"),
+            ("int", Value::I64(9), "9"),
+        ] {
+            database.execute("DELETE FROM t").await;
+            database.execute(&format!("ALTER TABLE t MODIFY v {ty}")).await;
+            // Looked up again.
+            driver.describe(&schema).await.unwrap();
+            let case = format!("{ty} by {way:?}");
+            write(&driver, rows(&value)).await.unwrap_or_else(|error| panic!("{case}: {error}"));
+            let found = database.rows("SELECT v FROM t ORDER BY id").await;
+            assert_eq!(found, [shown, shown], "{case}");
+        }
         driver.close().await;
     }
 }
