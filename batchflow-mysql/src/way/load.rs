@@ -18,7 +18,7 @@ use super::{Failed, bulk, rows};
 use crate::plan::Plan;
 use crate::statement::LoadTexts;
 
-/// So many bytes are handed over at once.
+/// So many bytes are handed over at once, where a packet may be so long.
 const CHUNK: usize = 256 << 10;
 
 /// There is a temporary table of this name.
@@ -48,7 +48,9 @@ impl Loaded {
     pub(super) async fn send(self, conn: &mut Conn, plan: &Plan) -> Result<u64, Failed> {
         let Some(texts) = &plan.texts.load else { return self.send_values(conn, plan).await };
         create(conn, texts).await.map_err(Failed::Way)?;
-        let loaded = load(conn, texts, self.body.clone(), self.rows).await;
+        // A chunk is a packet.
+        let chunk = CHUNK.min(plan.server.max_allowed_packet / 2).max(1);
+        let loaded = load(conn, texts, self.body.clone(), chunk, self.rows).await;
         let sent = match loaded {
             Ok(true) => conn
                 .query_drop(texts.insert.as_str())
@@ -91,14 +93,20 @@ async fn create(conn: &mut Conn, texts: &LoadTexts) -> Result<(), Error> {
 }
 
 /// Fills the temporary table: whether all of the rows arrived, and as they were.
-async fn load(conn: &mut Conn, texts: &LoadTexts, body: Bytes, rows: usize) -> Result<bool, Error> {
+async fn load(
+    conn: &mut Conn,
+    texts: &LoadTexts,
+    body: Bytes,
+    chunk: usize,
+    rows: usize,
+) -> Result<bool, Error> {
     // The client keeps a handler that was not asked for; the rows do not stay with it.
     let body = Arc::new(Mutex::new(body));
     let shared = Arc::clone(&body);
     conn.set_infile_handler(async move {
         let mut body = std::mem::take(&mut *shared.lock().unwrap_or_else(PoisonError::into_inner));
         let chunks = std::iter::from_fn(move || {
-            (!body.is_empty()).then(|| Ok(body.split_to(body.len().min(CHUNK))))
+            (!body.is_empty()).then(|| Ok(body.split_to(body.len().min(chunk))))
         });
         Ok(stream::iter(chunks).boxed())
     });
