@@ -22,6 +22,8 @@ struct MySql<'a> {
     now: &'static str,
     /// What the proposed row is called; `None` where it has no name.
     proposed: Option<&'static str>,
+    /// Whether its rows are given, and not selected from another table.
+    given: bool,
     /// The column that numbers its rows.
     numbered: Option<usize>,
 }
@@ -54,6 +56,13 @@ impl Dialect for MySql<'_> {
         self.proposed
     }
 
+    /// MariaDB takes a column that is read by `VALUES(column)` for one that is set: unless it is
+    /// listed, it stores 0 where the column has no default and refuses NULL. Of rows that are
+    /// selected it does refuse them.
+    fn lists_unset(&self) -> bool {
+        self.given
+    }
+
     /// MySQL takes the default of a column that numbers its rows for 0, and under
     /// `NO_AUTO_VALUE_ON_ZERO` stores it.
     fn unset(&self, column: usize) -> &'static str {
@@ -68,7 +77,8 @@ impl Dialect for MySql<'_> {
 /// An identifier in backticks.
 pub(crate) fn quoted(name: &str) -> String {
     let mut text = String::new();
-    MySql { table: "", now: "", proposed: None, numbered: None }.quote(name, &mut text);
+    MySql { table: "", now: "", proposed: None, given: true, numbered: None }
+        .quote(name, &mut text);
     text
 }
 
@@ -127,7 +137,7 @@ impl Texts {
         let touch = schema.touch().map(|at| clock(&table.columns[at].ty.kind));
         let now = touch.unwrap_or_default();
         let numbered = table.columns.iter().position(|column| column.auto_increment);
-        let dialect = MySql { table: &table.name, now, proposed, numbered };
+        let dialect = MySql { table: &table.name, now, proposed, given: true, numbered };
         let insert = insert(&dialect, schema, table, columns);
         let mut head = insert.head();
         head.push_str(" VALUES ");
@@ -208,7 +218,8 @@ impl LoadTexts {
         let name = quoted(&format!("batchflow_{:016x}", fastrand::u64(..)));
         let name = format!("{}.{name}", database(&table.name));
         // A statement over a table may not name the proposed row.
-        let dialect = MySql { table: &table.name, now, proposed: None, numbered: None };
+        let dialect =
+            MySql { table: &table.name, now, proposed: None, given: false, numbered: None };
         let insert = insert(&dialect, schema, table, columns);
         let mut taken: Vec<String> =
             set().map(|column| format!("{name}.{}", quoted(&column.name))).collect();

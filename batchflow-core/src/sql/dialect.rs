@@ -82,6 +82,12 @@ pub trait Dialect: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Whether an upsert lists columns that no row sets, where it reads what the proposed row has in
+    /// them. Default: where the proposed row has a name, since it then has only what is listed.
+    fn lists_unset(&self) -> bool {
+        self.proposed().is_some()
+    }
+
     /// What a row gives the schema's column at this position where it has to be listed and the row
     /// does not set it. Default: `DEFAULT`.
     fn unset(&self, _column: usize) -> &'static str {

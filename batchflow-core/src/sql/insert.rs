@@ -183,12 +183,13 @@ impl<'a> Insert<'a> {
     /// the columns that are listed.
     fn defaulted(&self) -> Vec<usize> {
         let (schema, strategy) = (self.schema, self.schema.strategy());
-        if strategy == ConflictStrategy::Fail || self.dialect.proposed().is_none() {
+        if strategy == ConflictStrategy::Fail || !self.dialect.lists_unset() {
             return Vec::new();
         }
         let is_read = |column: &usize| {
             if schema.key().contains(column) {
-                self.guarded
+                // Without a name it is what the server gives it.
+                self.guarded && self.dialect.proposed().is_some()
             } else {
                 strategy == ConflictStrategy::Replace && self.replaces(*column)
             }

@@ -100,6 +100,13 @@ fn each_strategy_has_its_text_on_both_families() {
     ];
     for (family, strategy, tail) in cases {
         let texts = Texts::new(&server(family), &schema(strategy), &plain(false), &[0, 1]);
+        // MariaDB would take the unset column that is read for one that is set.
+        let insert = match strategy {
+            ConflictStrategy::Replace => insert
+                .replace("`seen`)", "`seen`, `hits`)")
+                .replace("UTC_TIMESTAMP(3))", "UTC_TIMESTAMP(3), DEFAULT)"),
+            _ => insert.to_owned(),
+        };
         assert_eq!(without_types(&texts.row), format!("{insert}{tail}"), "{family:?} {strategy:?}");
         assert_eq!(texts.rows(1), texts.row);
         assert!(texts.length(3) >= texts.rows(3).len());
