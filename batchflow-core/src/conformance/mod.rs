@@ -60,7 +60,7 @@ pub use nulls::unset_is_not_null;
 pub use order::order_per_key;
 pub use secrets::secrets_stay_in;
 pub use stalls::{a_cut_connection_is_replaced, a_held_up_write_ends_by_its_deadline};
-pub use strategies::{refusals_match_the_model, strategies_match_the_model};
+pub use strategies::{refusals_match_the_model, strategies_match_the_model, the_same_rows};
 pub use types::types_at_their_limits;
 pub use unknown::{a_late_orphan_breaks_no_order, lost_answers_are_never_repeated_blindly};
 

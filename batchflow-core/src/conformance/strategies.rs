@@ -14,7 +14,7 @@ use crate::value::Value;
 
 use super::harness::{Harness, fresh};
 use super::history::Fate;
-use super::model::Model;
+use super::model::{Model, TOUCHED};
 use super::run::Run;
 
 /// A schema, a pace, and rows.
@@ -159,8 +159,8 @@ fn request(row: Row, schema: &Schema) -> Request {
     row.level.set(request, "level", Value::from)
 }
 
-/// Runs one case; the error says how it differs from the model.
-async fn run(harness: &dyn Harness, case: &Case) -> Result<(), String> {
+/// Runs one case: the rows that it left, or how it differs from the model.
+async fn run(harness: &dyn Harness, case: &Case) -> Result<Vec<Vec<Value>>, String> {
     let table = table();
     let schema = schema(case, &table);
     let mut run = Run::new(harness, table.clone(), |flow| {
@@ -194,25 +194,53 @@ async fn run(harness: &dyn Harness, case: &Case) -> Result<(), String> {
     let rows = run.rows().await;
     run.history.check_table(&table, &rows).map_err(|violation| violation.to_string())?;
     drop(run.flow.close().await);
+    Ok(rows)
+}
+
+/// Runs one case on several databases; the error says how one differs from the model, or from the
+/// first.
+async fn run_on_all(harnesses: &[&dyn Harness], case: &Case) -> Result<(), String> {
+    let mut first: Option<Vec<Vec<Value>>> = None;
+    for (at, harness) in harnesses.iter().enumerate() {
+        let rows = run(*harness, case).await.map_err(|why| format!("database {at}: {why}"))?;
+        let rows: Vec<Vec<Value>> = rows.into_iter().map(timeless).collect();
+        match &first {
+            None => first = Some(rows),
+            Some(first) if *first == rows => {}
+            Some(first) => {
+                return Err(format!("database {at} holds {rows:?}, and the first {first:?}"));
+            }
+        }
+    }
     Ok(())
 }
 
+/// A row without the moment it was touched at, which no two servers share.
+fn timeless(row: Vec<Value>) -> Vec<Value> {
+    let touched = |value| if matches!(value, Value::Timestamp(_)) { TOUCHED } else { value };
+    row.into_iter().map(touched).collect()
+}
+
 /// Runs a case for each seed; one that fails is shrunk before it is told.
-async fn run_seeds(harness: &dyn Harness, seeds: impl IntoIterator<Item = u64>, faulty: bool) {
+async fn run_seeds(
+    seeds: impl IntoIterator<Item = u64>,
+    faulty: bool,
+    run: impl AsyncFn(&Case) -> Result<(), String>,
+) {
     for seed in seeds {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
         let mut runner = TestRunner::new_with_rng(Config::default(), rng);
         let mut tree = case(faulty).new_tree(&mut runner).unwrap();
-        let Err(mut why) = run(harness, &tree.current()).await else { continue };
+        let Err(mut why) = run(&tree.current()).await else { continue };
         let mut smallest = tree.current();
         for _ in 0..500 {
             if !tree.simplify() {
                 break;
             }
             loop {
-                if let Err(still) = run(harness, &tree.current()).await {
+                if let Err(still) = run(&tree.current()).await {
                     (why, smallest) = (still, tree.current());
                     break;
                 }
@@ -231,11 +259,20 @@ pub async fn strategies_match_the_model(
     harness: &dyn Harness,
     seeds: impl IntoIterator<Item = u64>,
 ) {
-    run_seeds(harness, seeds, false).await;
+    run_seeds(seeds, false, async |case| run(harness, case).await.map(drop)).await;
 }
 
 /// Promises 4 and 5: among random rows, those that the model refuses are rejected, for the
 /// model's reason, and all others are written. A case a seed.
 pub async fn refusals_match_the_model(harness: &dyn Harness, seeds: impl IntoIterator<Item = u64>) {
-    run_seeds(harness, seeds, true).await;
+    run_seeds(seeds, true, async |case| run(harness, case).await.map(drop)).await;
+}
+
+/// Promise 5: the same random requests, some of them refused, leave the same rows in each of these
+/// databases, and those that the model says. A case a seed; half of them hold rows that are
+/// refused.
+pub async fn the_same_rows(harnesses: &[&dyn Harness], seeds: impl IntoIterator<Item = u64>) {
+    for seed in seeds {
+        run_seeds([seed], seed % 2 == 1, async |case| run_on_all(harnesses, case).await).await;
+    }
 }

@@ -17,6 +17,7 @@ mod errors;
 mod examples;
 mod faults;
 mod guard;
+mod harness;
 mod ledger;
 mod real_rows;
 mod rows;

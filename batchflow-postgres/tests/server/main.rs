@@ -16,6 +16,7 @@ mod faults;
 // Tarpaulin builds no example.
 #[cfg(not(tarpaulin))]
 mod examples;
+mod harness;
 mod real_rows;
 mod rows;
 mod sessions;

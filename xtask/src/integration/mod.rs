@@ -20,6 +20,7 @@ mod server;
 mod suite;
 mod system;
 mod takedown;
+mod together;
 
 use std::hash::{BuildHasher as _, RandomState};
 
@@ -62,6 +63,7 @@ pub(crate) fn all(
     for backend in &options.backends {
         suite.backend(steps, backend);
     }
+    suite.together(steps);
     suite.finish(all_must_run)
 }
 

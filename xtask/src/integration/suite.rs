@@ -30,18 +30,18 @@ pub(crate) struct Suite<'a> {
 
 /// What one run of a crate's tests is against.
 #[derive(Debug)]
-struct Against<'a> {
+pub(super) struct Against<'a> {
     /// Names and values of the variables that tell the tests where the server is, and how it is
     /// met.
-    variables: Vec<(&'static str, String)>,
-    server: String,
-    origin: String,
-    variant: Option<String>,
-    control: Option<&'a Control>,
+    pub(super) variables: Vec<(&'static str, String)>,
+    pub(super) server: String,
+    pub(super) origin: String,
+    pub(super) variant: Option<String>,
+    pub(super) control: Option<&'a Control>,
     /// The tests to run, by parts of their names; empty: all.
-    only: Vec<String>,
+    pub(super) only: Vec<String>,
     /// The tests not to run, by parts of their names.
-    skip: Option<&'static str>,
+    pub(super) skip: Option<&'static str>,
 }
 
 impl<'a> Suite<'a> {
@@ -57,6 +57,18 @@ impl<'a> Suite<'a> {
             missing: Vec::new(),
             kept: Vec::new(),
         })
+    }
+
+    pub(super) fn options(&self) -> &'a Options {
+        self.options
+    }
+
+    pub(super) fn context(&self) -> Option<Arc<Context>> {
+        self.context.clone()
+    }
+
+    pub(super) fn fail(&mut self, why: String) {
+        self.failures.push(why);
     }
 
     /// Runs a backend's tests, however those before it went.
@@ -199,7 +211,12 @@ impl<'a> Suite<'a> {
         Ok(())
     }
 
-    fn run(&mut self, steps: &mut Steps, backend: &'static Backend, against: Against<'_>) {
+    pub(super) fn run(
+        &mut self,
+        steps: &mut Steps,
+        backend: &'static Backend,
+        against: Against<'_>,
+    ) {
         let mut command = cargo::command("test");
         command.args(["--package", backend.package, "--all-features", "--no-fail-fast"]);
         if against.variant.is_some() || !against.only.is_empty() {
@@ -244,7 +261,7 @@ impl<'a> Suite<'a> {
         self.entries.push(Entry { backend: backend.name, server, origin, variant, took, end });
     }
 
-    fn not_run(&mut self, steps: &mut Steps, backend: &Backend, name: &str, why: &str) {
+    pub(super) fn not_run(&mut self, steps: &mut Steps, backend: &Backend, name: &str, why: &str) {
         steps.not_run(name, why);
         self.entries.push(Entry {
             backend: backend.name,
