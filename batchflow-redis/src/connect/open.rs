@@ -126,6 +126,10 @@ impl Opener {
             let server = Server::new(node.host.as_str(), node.port);
             config.server = ServerConfig::Centralized { server };
         }
+        if config.server.is_clustered() {
+            let error = WriteError::new(ErrorKind::Unsupported).at(Stage::Connect);
+            return Err(error.with_message("clusters are not supported"));
+        }
         let speed = PerformanceConfig { max_feed_count: FEED, ..PerformanceConfig::default() };
         let client = Client::new(config, Some(speed), Some(self.connection.clone()), None);
         let mut task = Task(client.connect());

@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clients;
 mod conformance;
 mod ends;
 /// Tests that kill, cut and stall connections.
