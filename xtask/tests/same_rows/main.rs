@@ -5,6 +5,7 @@
     clippy::panic,
     reason = "a test that cannot go on panics"
 )]
+#![allow(clippy::duplicate_mod, reason = "the drivers' tests ask for servers by one file")]
 
 use std::time::Duration;
 
