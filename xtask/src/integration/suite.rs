@@ -10,7 +10,7 @@ use super::control::{Control, Offer};
 use super::options::Options;
 use super::report::{self, End, Entry};
 use super::run;
-use super::server::{Server, Variant};
+use super::server::{Server, Source, Variant};
 use crate::steps::Steps;
 use crate::workspace::Workspace;
 use crate::{Error, cargo};
@@ -26,6 +26,8 @@ pub(crate) struct Suite<'a> {
     missing: Vec<String>,
     /// Servers to be left up.
     kept: Vec<Box<dyn Server>>,
+    /// The newest version that was found of each backend's server, by the backend's name.
+    newest: Vec<(&'static str, Arc<dyn Source>)>,
 }
 
 /// What one run of a crate's tests is against.
@@ -56,6 +58,7 @@ impl<'a> Suite<'a> {
             failures: Vec::new(),
             missing: Vec::new(),
             kept: Vec::new(),
+            newest: Vec::new(),
         })
     }
 
@@ -65,6 +68,12 @@ impl<'a> Suite<'a> {
 
     pub(super) fn context(&self) -> Option<Arc<Context>> {
         self.context.clone()
+    }
+
+    /// The newest version that was found of a backend's server.
+    pub(super) fn newest(&self, backend: &str) -> Option<Arc<dyn Source>> {
+        let mut newest = self.newest.iter();
+        newest.find_map(|(name, source)| (*name == backend).then(|| Arc::clone(source)))
     }
 
     pub(super) fn fail(&mut self, why: String) {
@@ -110,6 +119,7 @@ impl<'a> Suite<'a> {
         context: &Arc<Context>,
     ) -> Result<(), Error> {
         let found = (kind.find)(context, self.options)?;
+        self.newest.extend(found.sources.last().map(|source| (backend.name, Arc::clone(source))));
         let named = std::env::var(kind.variable).ok().filter(|url| !url.is_empty());
         if let Some(url) = named {
             return self.by_url(steps, backend, kind, context, &found, url);

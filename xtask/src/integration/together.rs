@@ -86,9 +86,8 @@ impl Suite<'_> {
         if let Some(url) = std::env::var(kind.variable).ok().filter(|url| !url.is_empty()) {
             return Ok(Ok(Met { url, label: name.to_owned(), _server: None }));
         }
-        let found = (kind.find)(context, self.options())?;
-        let Some(source) = found.sources.last() else {
-            return Ok(Err(found.missing.unwrap_or_else(|| format!("no server of {name}"))));
+        let Some(source) = self.newest(name) else {
+            return Ok(Err(format!("no server of {name} was found")));
         };
         let server = source.start(&context.name("together"), false, &[])?;
         Ok(Ok(Met { url: server.url(), label: source.label(), _server: Some(server) }))
