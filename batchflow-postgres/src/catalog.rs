@@ -164,11 +164,13 @@ ORDER BY i.indisprimary DESC, ic.relname";
 /// Asks for everything at once; `None` where there is no such relation. `name` is quoted.
 pub(crate) async fn read(client: &Client, name: &str) -> Result<Option<Found>, Error> {
     let name = [(&name as &(dyn tokio_postgres::types::ToSql + Sync), Type::TEXT)];
-    let (relation, columns, indexes) = tokio::try_join!(
+    let (relation, columns, indexes) = tokio::join!(
         client.query_typed(RELATION, &name),
         client.query_typed(COLUMNS, &name),
         client.query_typed(INDEXES, &name),
-    )?;
+    );
+    // In a transaction the first to fail says why; those behind it only that it has failed.
+    let (relation, columns, indexes) = (relation?, columns?, indexes?);
     let Some(relation) = relation.first().map(Relation::read).transpose()? else {
         return Ok(None);
     };
