@@ -26,6 +26,8 @@ pub(crate) enum RowKey {
 #[derive(Clone, Debug)]
 pub(crate) struct KeyRules {
     columns: Vec<KeyColumn>,
+    /// Rows without a key follow one another as if they had one.
+    appends: bool,
     hasher: DefaultHashBuilder,
 }
 
@@ -76,14 +78,15 @@ impl KeyRules {
                 class: None,
             }
         });
-        Self { columns: columns.collect(), hasher: DefaultHashBuilder::default() }
+        let hasher = DefaultHashBuilder::default();
+        Self { columns: columns.collect(), appends: table.appends(), hasher }
     }
 
     /// The row's key. Remembers the classes of values seen, see [`KeyColumn::class`].
     #[inline]
     pub(crate) fn key_of(&mut self, row: &Request) -> RowKey {
         if self.columns.is_empty() {
-            return RowKey::None;
+            return if self.appends { RowKey::Opaque } else { RowKey::None };
         }
         let mut state = self.hasher.build_hasher();
         let mut opaque = false;
@@ -352,6 +355,15 @@ mod tests {
         let mut key = |k: Value, l: Value| rules.key_of(&schema.row((k, l)).unwrap());
         assert_eq!(key(Value::Null, 1_i64.into()), RowKey::Opaque);
         assert_eq!(key(Value::Null, Value::Null), RowKey::None, "the other column tells");
+    }
+
+    #[test]
+    fn rows_without_a_key_follow_one_another_where_they_are_appended() {
+        let schema = Schema::builder("t").columns(["n"]).build().unwrap();
+        let row = schema.row((1_i64,)).unwrap();
+        let table = TableInfo::unchecked(&schema);
+        assert_eq!(KeyRules::new(&schema, &table).key_of(&row), RowKey::None);
+        assert_eq!(KeyRules::new(&schema, &table.with_appends()).key_of(&row), RowKey::Opaque);
     }
 
     #[test]

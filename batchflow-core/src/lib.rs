@@ -32,8 +32,8 @@ pub use batch::{Batch, Op};
 pub use coalesce::{Coalescer, Key, Merged};
 pub use config_error::ConfigError;
 pub use driver::{
-    Applied, Attempt, Capabilities, ColumnInfo, ColumnKind, CommitToken, Comparison, Driver,
-    ErrorClass, ErrorKind, Preview, Report, Settled, ShowValues, Stage, TableInfo, Verdict,
+    Applied, Attempt, Capabilities, ColumnInfo, ColumnKind, CommitToken, Comparison, Deadline,
+    Driver, ErrorClass, ErrorKind, Preview, Report, Settled, ShowValues, Stage, TableInfo, Verdict,
     WriteError, fingerprint,
 };
 pub use executor::{Classifier, Executor, RetryPolicy};

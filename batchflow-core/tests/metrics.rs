@@ -160,6 +160,23 @@ async fn a_batch_of_many_bytes_and_one_for_which_submitters_wait_say_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_row_that_waited_in_vain_is_not_told_as_queued() {
+    let driver = FaultDriver::new(MemoryDriver::new());
+    driver.script([Fault::Hang]);
+    let log = Log::default();
+    let flow = builder(driver, &log).buffer_size(1).timeout(HOUR).build().unwrap();
+    flow.submit(row(0)).await.unwrap();
+    let (waits, close) =
+        tokio::join!(flow.submit(row(1)), flow.close_within(Duration::from_secs(1)));
+    assert!(waits.unwrap_err().is_closed());
+    let _ = close.unwrap();
+    let told = log.lines("submit ");
+    assert!(told.iter().all(|line| !line.starts_with("waited=true")), "{told:?}");
+    let activity = flow.probe().read().activity;
+    assert_eq!((activity.waits, activity.refused_closed), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn refused_rows_are_counted_by_reason() {
     let flow = builder(MemoryDriver::new(), &Log::default())
         .buffer_size(2)
@@ -257,12 +274,14 @@ async fn a_probe_reads_what_is_held_and_goes_on_after_the_flow() {
     assert_eq!((reading.stats.in_flight, reading.stats.queued, reading.stats.pending), (4, 0, 6));
     assert_eq!((reading.concurrency, reading.buffer_rows), (3, 10_000));
     assert_eq!(reading.oldest_pending, Some(Duration::from_secs(7)));
-    assert!(!reading.ended);
+    assert!(reading.running && !reading.ended);
     let summary = flow.close_within(Duration::from_secs(1)).await.unwrap();
+    let closed = probe.read();
+    assert!(!closed.running && !closed.ended, "a handle is left");
     drop(flow);
     tokio::task::yield_now().await;
     let last = probe.read();
-    assert!(last.ended);
+    assert!(last.ended && !last.running);
     assert_eq!(last.stats, summary.stats);
     assert_eq!((last.in_flight, last.oldest_pending), (0, None));
 }

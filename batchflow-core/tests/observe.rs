@@ -49,9 +49,12 @@ impl Text {
     }
 }
 
+fn users() -> Schema {
+    Schema::new("users", ConflictStrategy::Update, ["id", "name"]).unwrap()
+}
+
 fn row(id: i64) -> Request {
-    let users = Schema::new("users", ConflictStrategy::Update, ["id", "name"]).unwrap();
-    users.row((id, "canary")).unwrap()
+    users().row((id, "canary")).unwrap()
 }
 
 /// A driver whose second batch meets a deadlock first, and that refuses row 9.
@@ -82,6 +85,24 @@ async fn every_batch_is_a_span_without_values() {
     assert!(spans[0].contains(&fields(1, "\"written\"")), "{}", spans[0]);
     assert!(spans[1].contains(&fields(2, "\"written\"")), "{}", spans[1]);
     assert!(spans[2].contains(&fields(1, "\"rejected\" error=\"constraint\"")), "{}", spans[2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_sent_singly_after_their_batch_are_spans_with_attempts_of_their_own() {
+    let text = Text::default();
+    let _guard = text.listen();
+    let driver = FaultDriver::new(MemoryDriver::new());
+    driver.refuse(ErrorKind::Constraint, Blame::Nobody, |row| {
+        row.get::<String>("name").unwrap().as_deref() == Some("bad")
+    });
+    let flow = BatchFlow::builder(driver).build().unwrap();
+    for name in ["good", "bad"] {
+        flow.submit(users().row((1_i64, name)).unwrap()).await.unwrap();
+    }
+    drop(flow.close().await.unwrap());
+    let spans = text.lines("batchflow: close");
+    assert_eq!(spans.len(), 3, "{spans:?}");
+    assert!(spans.iter().all(|span| span.contains("attempts=1 ")), "{spans:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,10 @@
 //! What a flow would send, shown.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use async_trait::async_trait;
 use batchflow_core::observe::SecretNames;
 use batchflow_core::testing::MemoryDriver;
@@ -8,6 +12,7 @@ use batchflow_core::{
     Attempt, Batch, BatchFlow, Capabilities, ConflictStrategy, Driver, ErrorKind, Merge, Preview,
     Report, Request, Schema, ShowValues, TableInfo, WriteError, fingerprint,
 };
+use tokio::time::sleep;
 
 /// A driver that sends nothing, and says so in words.
 #[derive(Debug, Default)]
@@ -112,4 +117,62 @@ async fn what_cannot_be_previewed_says_why() {
     let mute = BatchFlow::builder(MemoryDriver::new()).build().unwrap();
     let error = mute.preview(&rows()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
+}
+
+/// A driver whose previews wait, and that notes its end.
+#[derive(Debug, Default)]
+struct Slow {
+    words: Words,
+    closed: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl Driver for Slow {
+    fn backend(&self) -> &'static str {
+        "slow"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.words.capabilities()
+    }
+
+    async fn write(&self, batch: Batch, attempt: &Attempt) -> Result<Report, WriteError> {
+        self.words.write(batch, attempt).await
+    }
+
+    async fn preview(&self, batch: &Batch, values: ShowValues) -> Result<Preview, WriteError> {
+        sleep(Duration::from_secs(1)).await;
+        assert!(!self.closed.load(Ordering::Relaxed), "the driver is closed");
+        assert!(batch.len() < 3, "more than two rows");
+        self.words.preview(batch, values).await
+    }
+
+    async fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flow_that_closes_ends_its_previews_and_then_closes_its_driver() {
+    let slow = Slow::default();
+    let closed = Arc::clone(&slow.closed);
+    // Shared, as with other flows that have closed already.
+    let flow = BatchFlow::builder(Arc::new(slow)).build().unwrap();
+    let rows = rows();
+    let close = async {
+        sleep(Duration::from_millis(500)).await;
+        flow.close().await.unwrap()
+    };
+    let (preview, summary) = tokio::join!(flow.preview(&rows[..2]), close);
+    assert_eq!(preview.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert!(summary.all_written() && closed.load(Ordering::Relaxed));
+    let error = flow.preview(&rows).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_panics_in_a_preview_is_an_error_of_it() {
+    let flow = BatchFlow::builder(Slow::default()).build().unwrap();
+    let error = flow.preview(&rows()).await.unwrap_err();
+    assert_eq!((error.kind(), error.table()), (ErrorKind::Internal, Some("users")));
 }

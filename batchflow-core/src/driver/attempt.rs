@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::watch;
@@ -46,8 +46,8 @@ struct Signals {
 /// What the attempts at one batch share, at all of it or at parts.
 #[derive(Default)]
 struct Common {
-    /// Set by the driver, also for the attempts that follow.
-    table_changed: AtomicBool,
+    /// By which table the rows are written, as the driver said last.
+    table: Mutex<Option<u64>>,
     /// How many attempts were handed to their driver.
     sent: AtomicU32,
 }
@@ -228,16 +228,19 @@ impl Attempt {
         *self.signals.way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells that the table is not what the driver last [described](crate::Driver::describe):
-    /// whoever sends the rows has it described again before the next. Said whatever becomes of
-    /// this attempt.
-    pub fn note_table_changed(&self) {
-        self.signals.common.table_changed.store(true, Ordering::Relaxed);
+    /// Tells by which table the attempt writes: the [fingerprint](crate::TableInfo::fingerprint) of
+    /// what the driver knows of it now. Whoever sends the rows has the table
+    /// [described](crate::Driver::describe) again before the next where it was described otherwise.
+    /// Said in each attempt, whatever becomes of it; said again, the last word counts.
+    pub fn note_table(&self, fingerprint: u64) {
+        *self.signals.common.table.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(fingerprint);
     }
 
-    /// Whether the driver found the table changed, in this attempt or in one before it.
-    pub fn table_changed(&self) -> bool {
-        self.signals.common.table_changed.load(Ordering::Relaxed)
+    /// By which table the batch is written, if its driver said so, in this attempt or in one before
+    /// it.
+    pub fn table(&self) -> Option<u64> {
+        *self.signals.common.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The tokens recorded so far.

@@ -14,6 +14,7 @@ pub struct Capabilities {
     settle: bool,
     preview: bool,
     atomic: bool,
+    nonblocking: bool,
     max_rows: Option<usize>,
     max_parameters: Option<usize>,
     max_bytes: Option<usize>,
@@ -27,6 +28,7 @@ impl Capabilities {
             settle: false,
             preview: false,
             atomic: false,
+            nonblocking: false,
             max_rows: None,
             max_parameters: None,
             max_bytes: None,
@@ -70,6 +72,15 @@ impl Capabilities {
         self
     }
 
+    /// [`Driver::write`](crate::Driver::write) never blocks its thread, neither on a lock that is
+    /// long held nor on work: a flow may poll it in its own task, which answers one awaited row
+    /// sooner than a task of its own, woken from thread to thread.
+    #[must_use]
+    pub const fn with_nonblocking(mut self) -> Self {
+        self.nonblocking = true;
+        self
+    }
+
     /// The most rows of a batch.
     #[must_use]
     pub const fn with_max_rows(mut self, rows: usize) -> Self {
@@ -109,6 +120,11 @@ impl Capabilities {
     /// Whether a batch is applied whole or not at all.
     pub const fn is_atomic(&self) -> bool {
         self.atomic
+    }
+
+    /// Whether a write never blocks its thread.
+    pub const fn is_nonblocking(&self) -> bool {
+        self.nonblocking
     }
 
     /// The most rows of a batch.

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod capabilities;
+mod deadline;
 mod error;
 mod kind;
 mod preview;
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 
 pub use attempt::{Attempt, CommitToken, Settled};
 pub use capabilities::Capabilities;
+pub use deadline::Deadline;
 pub use error::{Applied, Stage, WriteError};
 pub use kind::{ErrorClass, ErrorKind};
 pub use preview::{Preview, ShowValues, fingerprint};

@@ -1,28 +1,61 @@
 //! [`TableInfo`]: what a driver found out about a table.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::schema::Schema;
 
 /// What a driver found out about the table of a [`Schema`].
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TableInfo {
     columns: Vec<ColumnInfo>,
     checked: bool,
+    appends: bool,
 }
 
 impl TableInfo {
     /// Nothing was looked up: values compare by their own kinds.
     pub fn unchecked(schema: &Schema) -> Self {
-        Self { columns: vec![ColumnInfo::new(ColumnKind::Unknown); schema.width()], checked: false }
+        let columns = vec![ColumnInfo::new(ColumnKind::Unknown); schema.width()];
+        Self { columns, checked: false, appends: false }
     }
 
     /// What was found for each column of the schema, in its order.
     pub fn new(columns: Vec<ColumnInfo>) -> Self {
-        Self { columns, checked: true }
+        Self { columns, checked: true, appends: false }
+    }
+
+    /// Rows without a key are appended to something that keeps their order, a list say: they go in
+    /// submission order, one batch at a time.
+    #[must_use]
+    pub fn with_appends(mut self) -> Self {
+        self.appends = true;
+        self
+    }
+
+    /// Whether rows without a key go in submission order.
+    pub fn appends(&self) -> bool {
+        self.appends
     }
 
     /// Whether the table was looked up.
     pub fn is_checked(&self) -> bool {
         self.checked
+    }
+
+    /// A number that tables of which other things were found rarely share: for
+    /// [`Attempt::note_table`](crate::Attempt::note_table). It means nothing outside this process.
+    ///
+    /// ```
+    /// use batchflow_core::{ColumnInfo, ColumnKind, TableInfo};
+    ///
+    /// let of = |kind| TableInfo::new(vec![ColumnInfo::new(kind)]).fingerprint();
+    /// assert_eq!(of(ColumnKind::Text), of(ColumnKind::Text));
+    /// assert_ne!(of(ColumnKind::Text), of(ColumnKind::Bytes));
+    /// ```
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// The column at a position of the schema.
@@ -32,7 +65,7 @@ impl TableInfo {
 }
 
 /// What a driver found out about one column.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ColumnInfo {
     kind: ColumnKind,
     comparison: Comparison,

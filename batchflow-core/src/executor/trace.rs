@@ -12,7 +12,8 @@ use crate::batch::Batch;
 use crate::driver::{Attempt, Report, WriteError};
 
 /// Opens a [`tracing`] span for every batch: `batch`, at the level of debug, under the target
-/// `batchflow`. It holds names and numbers, never a value.
+/// `batchflow`. It holds names and numbers, never a value. Counts are `i64`, which is the integer
+/// that OpenTelemetry has.
 #[derive(Debug)]
 pub struct Trace {
     inner: Arc<dyn Executor>,
@@ -34,7 +35,7 @@ impl Executor for Trace {
             "batch",
             backend = self.backend,
             table = %batch.schema().table(),
-            rows = batch.len(),
+            rows = batch.len() as i64,
             attempts = Empty,
             outcome = Empty,
             error = Empty,
@@ -42,10 +43,11 @@ impl Executor for Trace {
         if span.is_disabled() {
             return self.inner.execute(batch, attempt).await;
         }
-        let rows = batch.len();
+        let (rows, before) = (batch.len(), attempt.sent());
         let report = self.inner.execute(batch, attempt).instrument(span.clone()).await;
         let counts = Counts::of(&report, rows);
-        span.record("attempts", attempt.sent());
+        // Rows that are sent singly after their batch are batches of their own.
+        span.record("attempts", i64::from(attempt.sent() - before));
         span.record("outcome", counts.outcome());
         if let Some(kind) = counts.error.as_ref().map(WriteError::kind) {
             span.record("error", kind.as_str());

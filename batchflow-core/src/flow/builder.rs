@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle as Runtime;
-use tokio::task::JoinSet;
 
 use super::BatchFlow;
 use super::cancel::Cancel;
+use super::fleet::Fleet;
 use super::preview::Previewer;
-use super::pump::Pump;
+use super::pump::{HeldBack, Pump};
 use super::queue::{Limits, Queue};
 use super::shared::{Shared, Terms, Watchers};
 use super::station::{Describer, Rules};
@@ -308,6 +308,7 @@ impl FlowBuilder {
         shared.is_cancelled();
         let previewer = Previewer {
             driver: driver.as_ref().map(Arc::downgrade),
+            previews: Arc::default(),
             capabilities,
             merging: self.merging,
             coalescer: self.coalescer.clone(),
@@ -317,10 +318,12 @@ impl FlowBuilder {
             shared: Arc::clone(&shared),
             executor: Some(executor),
             driver,
+            previews: Arc::clone(&previewer.previews),
             capabilities,
             rules: Rules { merging: self.merging, coalescer: self.coalescer, describer },
             stations: Vec::new(),
-            tasks: JoinSet::new(),
+            fleet: Fleet::default(),
+            held_back: HeldBack::default(),
             room: Vec::new(),
             keys: Vec::new(),
             landing: None,

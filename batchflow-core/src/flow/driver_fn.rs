@@ -48,7 +48,8 @@ pub struct DriverFn<F> {
 }
 
 impl<F> DriverFn<F> {
-    /// Declares limits of rows and bytes, or that a batch is applied whole or not at all.
+    /// Declares limits of rows and bytes, that a batch is applied whole or not at all, or that a
+    /// write never blocks its thread.
     /// Methods that the function does not have are not called, whatever is declared.
     #[must_use]
     pub fn with_capabilities(mut self, capabilities: Capabilities) -> Self {
@@ -64,6 +65,9 @@ impl<F> DriverFn<F> {
         }
         if capabilities.is_atomic() {
             kept = kept.with_atomic();
+        }
+        if capabilities.is_nonblocking() {
+            kept = kept.with_nonblocking();
         }
         self.capabilities = kept;
         self

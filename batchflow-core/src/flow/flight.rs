@@ -12,6 +12,15 @@ use crate::executor::Executor;
 use crate::outcome::{Outcome, RowError};
 use crate::unwind::catch_async;
 
+/// What a batch saw of its table.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    /// Rows were refused because of it.
+    pub(super) refused: bool,
+    /// By which table they were written, if the driver said so.
+    pub(super) table: Option<u64>,
+}
+
 /// A batch and its rows. However its task ends, every row gets its verdict.
 pub(super) struct Flight {
     shared: Arc<Shared>,
@@ -39,9 +48,8 @@ impl Flight {
         Self { shared, executor, attempt, slot, batch, rows, singles, current }
     }
 
-    /// Brings every row to its verdict. Tells whether the server or the driver says that the table
-    /// is not what it was.
-    pub(super) async fn fly(mut self) -> bool {
+    /// Brings every row to its verdict. Tells what was seen of the table.
+    pub(super) async fn fly(mut self) -> Seen {
         let executed = self.executor.execute(self.batch.clone(), &self.attempt);
         let report = match catch_async(executed).await {
             Ok(report) => report,
@@ -49,11 +57,11 @@ impl Flight {
         };
         if let Some(Verdict::Written) = report.uniform() {
             self.settle_written();
-            return self.attempt.table_changed();
+            return Seen { refused: false, table: self.attempt.table() };
         }
-        let refused_for_it = self.settle_each(report);
+        let refused = self.settle_each(report);
         self.send_singles().await;
-        refused_for_it || self.attempt.table_changed()
+        Seen { refused, table: self.attempt.table() }
     }
 
     fn settle_written(&mut self) {
@@ -78,15 +86,16 @@ impl Flight {
         }
     }
 
-    /// Settles what has its verdict; merged rows that were refused are left in `singles`.
+    /// Settles what has its verdict; merged rows that were refused are left in `singles`. Tells
+    /// whether a row was refused because of its table.
     fn settle_each(&mut self, report: Report) -> bool {
         let rows = std::mem::take(&mut self.rows);
         let verdicts = report.into_verdicts(rows.len());
         let mut ended = Vec::with_capacity(rows.len());
-        let mut table_changed = false;
+        let mut for_its_table = false;
         for (at, (mut row, verdict)) in rows.into_iter().zip(verdicts).enumerate() {
             let error = verdict.error().map(WriteError::kind);
-            table_changed |= error == Some(ErrorKind::Schema);
+            for_its_table |= error == Some(ErrorKind::Schema);
             if row.deciding.request.is_none() && error.is_some() {
                 row.deciding.request = self.batch.request(at).cloned();
             }
@@ -105,7 +114,7 @@ impl Flight {
             }
         }
         self.shared.settle(self.slot, From::Flight, ended);
-        table_changed
+        for_its_table
     }
 
     /// Whether another row might be written where this one was refused.

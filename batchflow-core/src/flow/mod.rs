@@ -3,6 +3,7 @@
 mod builder;
 mod cancel;
 mod driver_fn;
+mod fleet;
 mod flight;
 mod lane;
 mod merge;
@@ -165,8 +166,9 @@ impl BatchFlow {
             Err((Refused::Full(request), _)) => {
                 let waiting = shared.begin_wait(sample);
                 let waited = Wait::new(&shared.queue, request, None).block();
+                waited.map_err(|refused| self.refuse(refused))?;
                 shared.end_wait(waiting);
-                waited.map(|_| ()).map_err(|refused| self.refuse(refused))
+                Ok(())
             }
             Err((refused, _)) => Err(self.refuse(refused)),
         }
@@ -336,8 +338,9 @@ impl BatchFlow {
             Err((Refused::Full(request), reply)) => {
                 let waiting = shared.begin_wait(sample);
                 let waited = Wait::new(&shared.queue, request, reply).await;
+                let submission = waited.map_err(|refused| self.refuse(refused))?;
                 shared.end_wait(waiting);
-                waited.map_err(|refused| self.refuse(refused))
+                Ok(submission)
             }
             Err((refused, _)) => Err(self.refuse(refused)),
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::{RwLock, watch};
 use tokio::time::{Instant, timeout};
 
 use super::lane::{Allowance, Due, Formed, Held, Lane, Sent};
@@ -17,7 +18,7 @@ use crate::driver::{
 use crate::observe::Redactor;
 use crate::request::Request;
 use crate::schema::Schema;
-use crate::unwind::catch;
+use crate::unwind::{Panicked, catch, catch_async};
 
 /// What takes the place of a value that a redactor hides.
 const HIDDEN: &str = "(hidden)";
@@ -56,10 +57,47 @@ pub struct BatchPreview {
 pub(super) struct Previewer {
     /// Held by the flow alone, so that it lets go of a shared driver when it closes.
     pub(super) driver: Option<Weak<dyn Driver>>,
+    pub(super) previews: Arc<Previews>,
     pub(super) capabilities: Capabilities,
     pub(super) merging: bool,
     pub(super) coalescer: Option<Arc<dyn Coalescer>>,
     pub(super) timeout: Duration,
+}
+
+/// The previews under way. They end before their driver is closed.
+pub(super) struct Previews {
+    /// Read by each.
+    under_way: RwLock<()>,
+    closing: watch::Sender<bool>,
+}
+
+impl Default for Previews {
+    fn default() -> Self {
+        Self { under_way: RwLock::new(()), closing: watch::Sender::new(false) }
+    }
+}
+
+impl Previews {
+    /// Runs a preview; `None` where the driver is to be closed.
+    async fn run<T>(&self, preview: impl Future<Output = T>) -> Option<T> {
+        let mut closing = self.closing.subscribe();
+        let _under_way = self.under_way.read().await;
+        tokio::select! {
+            biased;
+            _ = closing.wait_for(|closing| *closing) => None,
+            shown = preview => Some(shown),
+        }
+    }
+
+    /// Ends all previews, and lets none begin.
+    pub(super) async fn end(&self) {
+        self.closing.send_replace(true);
+        let _none_under_way = self.under_way.write().await;
+    }
+}
+
+fn closed() -> WriteError {
+    WriteError::new(ErrorKind::Cancelled).with_message("the flow is closed")
 }
 
 impl Previewer {
@@ -73,15 +111,25 @@ impl Previewer {
             let error = WriteError::new(ErrorKind::Unsupported);
             return Err(error.with_message("the flow's driver shows no previews"));
         };
-        let Some(driver) = driver.upgrade() else {
-            let error = WriteError::new(ErrorKind::Cancelled);
-            return Err(error.with_message("the flow is closed"));
+        let shown = async {
+            let driver = driver.upgrade().ok_or_else(closed)?;
+            self.show(&*driver, rows, redactor, tune).await
         };
+        self.previews.run(shown).await.unwrap_or_else(|| Err(closed()))
+    }
+
+    async fn show(
+        &self,
+        driver: &dyn Driver,
+        rows: &[Request],
+        redactor: Option<&dyn Redactor>,
+        tune: Tune,
+    ) -> Result<FlowPreview, WriteError> {
         let mut batches = Vec::new();
         for (schema, rows) in by_schema(rows)? {
-            let table = self.describe(&*driver, &schema).await?;
+            let table = self.describe(driver, &schema).await?;
             for formed in self.form(&schema, &table, rows, tune) {
-                let sent = self.ask(&*driver, &formed.batch, redactor).await?;
+                let sent = self.ask(driver, &formed.batch, redactor).await?;
                 batches.push(BatchPreview::new(&formed, sent));
             }
         }
@@ -97,8 +145,8 @@ impl Previewer {
         if !self.capabilities.describes() {
             return Ok(TableInfo::unchecked(schema));
         }
-        let described = timeout(self.timeout, driver.describe(schema)).await;
-        described.unwrap_or_else(|_| Err(late(Stage::Describe, schema)))
+        let described = async { driver.describe(schema).await };
+        self.limited(described, Stage::Describe, schema).await
     }
 
     /// The batches that a lane makes of the rows when all of them go at once.
@@ -127,6 +175,23 @@ impl Previewer {
         batches
     }
 
+    /// What the driver answers, if it does in time and without a panic.
+    async fn limited<T>(
+        &self,
+        answer: impl Future<Output = Result<T, WriteError>>,
+        stage: Stage,
+        schema: &Schema,
+    ) -> Result<T, WriteError> {
+        let error = match timeout(self.timeout, catch_async(answer)).await {
+            Ok(Ok(answer)) => return answer,
+            Ok(Err(Panicked)) => {
+                WriteError::new(ErrorKind::Internal).with_message("the driver panicked")
+            }
+            Err(_too_long) => WriteError::new(ErrorKind::Timeout),
+        };
+        Err(error.at(stage).with_table(schema.table()))
+    }
+
     async fn ask(
         &self,
         driver: &dyn Driver,
@@ -134,8 +199,8 @@ impl Previewer {
         redactor: Option<&dyn Redactor>,
     ) -> Result<Preview, WriteError> {
         let values = if redactor.is_some() { ShowValues::Yes } else { ShowValues::No };
-        let asked = timeout(self.timeout, driver.preview(batch, values)).await;
-        let mut sent = asked.unwrap_or_else(|_| Err(late(Stage::Encode, batch.schema())))?;
+        let asked = async { driver.preview(batch, values).await };
+        let mut sent = self.limited(asked, Stage::Encode, batch.schema()).await?;
         if let Some(redactor) = redactor {
             let columns = batch.columns();
             // Told in another way than column by column, which parameter is whose is not known.
@@ -176,10 +241,6 @@ fn by_schema(rows: &[Request]) -> Result<Vec<(Schema, Rows)>, WriteError> {
         }
     }
     Ok(schemas)
-}
-
-fn late(stage: Stage, schema: &Schema) -> WriteError {
-    WriteError::new(ErrorKind::Timeout).at(stage).with_table(schema.table())
 }
 
 impl BatchPreview {

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 
-use super::flight::Flight;
-use super::lane::{Allowance, Due, FlightNumber, Held, KeyHash, Lane, Sent};
+use super::fleet::{Event, Fleet, Landed};
+use super::flight::{Flight, Seen};
+use super::lane::{Allowance, Due, Held, Lane, Sent};
+use super::preview::Previews;
 use super::queue::{End, Entry, From, Look, Phase};
 use super::shared::{Ended, Life, Shared, after, later};
 use super::station::{Rules, Station, Table, limits};
-use crate::driver::{Attempt, Capabilities, Driver, ErrorKind, TableInfo};
+use crate::driver::{Attempt, Capabilities, Driver, ErrorKind};
 use crate::executor::{Executor, GRACE};
 use crate::key::RowKey;
 use crate::metrics::{FlushEvent, LaunchEvent, Trigger};
@@ -23,6 +25,12 @@ use crate::unwind::catch_async;
 
 /// Schemas of which nothing is held are forgotten beyond this many.
 const IDLE_STATIONS: usize = 1_024;
+
+/// A batch of at most so many rows, one of them awaited, is small.
+const SMALL: usize = 8;
+
+/// No batch of more bytes is small.
+const SMALL_BYTES: usize = 64 << 10;
 
 /// How long batches may take to end once they have been told to: longer than the executor gives a
 /// cancelled attempt to return and then one question about its commit to be answered.
@@ -33,10 +41,12 @@ pub(super) struct Pump {
     /// Gone once the last batch has landed.
     pub(super) executor: Option<Arc<dyn Executor>>,
     pub(super) driver: Option<Arc<dyn Driver>>,
+    pub(super) previews: Arc<Previews>,
     pub(super) capabilities: Capabilities,
     pub(super) rules: Rules,
     pub(super) stations: Vec<Option<Station>>,
-    pub(super) tasks: JoinSet<Event>,
+    pub(super) fleet: Fleet,
+    pub(super) held_back: HeldBack,
     pub(super) room: Vec<Entry>,
     pub(super) keys: Vec<RowKey>,
     /// When batches in flight are no longer waited for, once they have been told to end.
@@ -44,18 +54,14 @@ pub(super) struct Pump {
     pub(super) aborted: bool,
 }
 
-/// A batch whose rows are settled.
-pub(super) struct Landed {
-    slot: u32,
-    flight: FlightNumber,
-    hashes: Vec<KeyHash>,
-    table_changed: bool,
-}
-
-/// What the pump's own tasks come back with.
-pub(super) enum Event {
-    Landed(Landed),
-    Described(u32, Result<TableInfo, RowError>),
+/// What keeps rows from being sent, as one turn found it: to be woken by its end, the pump must have
+/// looked once, not once to decide and once more to listen.
+#[derive(Clone, Copy, Default)]
+pub(super) struct HeldBack {
+    /// There are rows, and there was no slot to send them in.
+    by_slots: bool,
+    /// Dead letters wait for their sink.
+    by_letters: bool,
 }
 
 impl Pump {
@@ -66,13 +72,19 @@ impl Pump {
                 break;
             }
             self.wait(next).await;
+            // A driver that answers at once gives no other reason to let go of the thread.
+            consume_budget().await;
         }
         let grace = self.shared.terms.grace;
         // What holds the driver as well, goes first.
         (self.executor, self.rules.describer) = (None, None);
         if let Some(driver) = self.driver.take() {
             let backend = driver.backend();
-            let closed = tokio::time::timeout(grace, catch_async(driver.let_go()));
+            let close = async {
+                self.previews.end().await;
+                driver.let_go().await;
+            };
+            let closed = tokio::time::timeout(grace, catch_async(close));
             if !matches!(closed.await, Ok(Ok(()))) {
                 tracing::warn!(backend, "the driver did not close in time");
             }
@@ -89,14 +101,18 @@ impl Pump {
         let look = self.obey(look, now);
         let interval = self.shared.tune().flush_interval;
         let aged = |since: Instant| later(since, interval) <= now;
-        let may_start = || self.shared.slots.available() > 0;
+        let may_start = self.shared.slots.available() > 0;
+        self.held_back = HeldBack {
+            by_slots: look.since.is_some() && !may_start,
+            by_letters: self.shared.letters.backlog() > 0,
+        };
         let lane_aged = || {
             let lanes = self.stations.iter().flatten().filter_map(Station::lane);
             lanes.filter_map(Lane::oldest_startable).any(aged)
         };
         if look.urgent
             || look.since.is_some_and(aged)
-            || (look.since.is_some() && may_start() && (look.tracked || lane_aged()))
+            || (look.since.is_some() && may_start && (look.tracked || lane_aged()))
         {
             self.take(&look);
         }
@@ -128,7 +144,9 @@ impl Pump {
         }
         if self.landing.is_some_and(|landing| landing <= now) && !self.aborted {
             self.aborted = true;
-            self.tasks.abort_all();
+            if self.fleet.abort() {
+                self.forget_flights();
+            }
         }
         look
     }
@@ -194,15 +212,14 @@ impl Pump {
             station.table = Table::Asking;
             let (describer, schema) = (describer.clone(), station.schema.clone());
             let attempt = Attempt::with_parent(Some(self.shared.stop.subscribe()));
-            self.tasks.spawn(async move {
-                let described = tokio::select! {
+            self.fleet.describe(slot as u32, async move {
+                tokio::select! {
                     biased;
                     described = describer.describe(&schema) => described,
                     () = attempt.cancelled() => {
                         Err(RowError::NotSent(ErrorKind::Cancelled.into()))
                     }
-                };
-                Event::Described(slot as u32, described)
+                }
             });
         }
     }
@@ -219,7 +236,12 @@ impl Pump {
             limits: limits(tune.flush_size, tune.flush_bytes, &self.capabilities),
         };
         // While dead letters wait for their sink, new batches wait for it too.
-        while self.shared.letters.backlog() == 0 && self.shared.slots.available() > 0 {
+        while !self.held_back.by_letters {
+            if self.shared.slots.available() == 0 {
+                let mut lanes = self.stations.iter().flatten().filter_map(Station::lane);
+                self.held_back.by_slots |= lanes.any(|lane| lane.oldest_startable().is_some());
+                break;
+            }
             let stations = self.stations.iter().enumerate();
             let oldest = stations
                 .filter_map(|(slot, station)| {
@@ -228,7 +250,10 @@ impl Pump {
                 })
                 .min();
             let Some((_, slot, shape)) = oldest else { break };
-            let Some(permit) = self.shared.slots.try_acquire() else { break };
+            let Some(permit) = self.shared.slots.try_acquire() else {
+                self.held_back.by_slots = true;
+                break;
+            };
             let Some(station) = self.stations[slot].as_mut() else { break };
             let Some(lane) = station.lane_mut() else { break };
             let trigger = lane.trigger(shape, &due);
@@ -238,7 +263,8 @@ impl Pump {
                 continue;
             };
             let rows: usize = formed.rows.iter().map(Sent::len).sum();
-            let merged = rows - formed.rows.len();
+            let formed_rows = formed.rows.len();
+            let merged = rows - formed_rows;
             station.flights.push((formed.flight, formed.since, now));
             self.shared.queue.launch(rows);
             self.shared.tally.launch(trigger, merged);
@@ -249,7 +275,7 @@ impl Pump {
                         backend,
                         table: formed.batch.schema().table(),
                         trigger,
-                        rows: formed.rows.len(),
+                        rows: formed_rows,
                         merged,
                         waited: now.saturating_duration_since(formed.since),
                         assembling,
@@ -258,9 +284,13 @@ impl Pump {
             }
             let attempt =
                 Attempt::with_parent(Some(self.shared.stop.subscribe())).with_permit(permit);
+            let is_small = trigger == Trigger::Tracked
+                && self.capabilities.is_nonblocking()
+                && formed_rows <= SMALL
+                && formed.batch.size_bytes() <= SMALL_BYTES;
             let hashes = formed.rows.iter().filter_map(Sent::hash).collect();
             let mut landed =
-                Landed { slot: slot as u32, flight: formed.flight, hashes, table_changed: false };
+                Landed { slot: slot as u32, flight: formed.flight, hashes, seen: Seen::default() };
             let flight = Flight::new(
                 Arc::clone(&self.shared),
                 Arc::clone(&executor),
@@ -269,10 +299,11 @@ impl Pump {
                 formed.batch,
                 formed.rows,
             );
-            self.tasks.spawn(async move {
-                landed.table_changed = catch_async(flight.fly()).await.unwrap_or(false);
-                Event::Landed(landed)
-            });
+            let fly = async move {
+                landed.seen = catch_async(flight.fly()).await.unwrap_or_default();
+                landed
+            };
+            self.fleet.fly(fly, is_small);
         }
     }
 
@@ -319,9 +350,9 @@ impl Pump {
 
     fn next_turn(&self, look: &Look, interval: Duration) -> Option<Instant> {
         let queued = self.shared.queue.since().map(|since| later(since, interval));
-        let free = self.shared.slots.available() > 0 && self.shared.letters.backlog() == 0;
-        let stations = self.stations.iter().flatten().filter(|_| free);
-        let lanes = stations.filter_map(|station| station.next_turn(interval)).min();
+        let may_start = !(self.held_back.by_slots || self.held_back.by_letters);
+        let stations = self.stations.iter().flatten();
+        let lanes = stations.filter_map(|station| station.next_turn(interval, may_start)).min();
         let deadline = look.deadline.map(|deadline| deadline.at);
         let deadline = deadline.filter(|_| look.phase == Phase::Draining);
         let landing = self.landing.filter(|_| !self.aborted);
@@ -330,7 +361,7 @@ impl Pump {
 
     fn is_over(&self) -> bool {
         self.shared.queue.phase() != Phase::Open
-            && self.tasks.is_empty()
+            && self.fleet.is_empty()
             && self.shared.queue.since().is_none()
             && self.stations.iter().flatten().all(Station::is_idle)
     }
@@ -351,34 +382,26 @@ impl Pump {
                 None => std::future::pending().await,
             }
         };
-        let backlog = shared.letters.backlog() > 0;
+        let HeldBack { by_slots, by_letters } = self.held_back;
         tokio::select! {
             biased;
-            Some(event) = self.tasks.join_next() => {
+            event = self.fleet.next() => {
                 self.handle(event);
-                while let Some(event) = self.tasks.try_join_next() {
+                while let Some(event) = self.fleet.try_next() {
                     self.handle(event);
                 }
             }
             () = woken => {}
-            () = shared.slots.freed().notified() => {}
-            () = shared.letters.emptied(), if backlog => {}
+            () = shared.slots.freed().notified(), if by_slots => {}
+            () = shared.letters.emptied(), if by_letters => {}
             () = timer => {}
         }
     }
 
-    fn handle(&mut self, event: Result<Event, tokio::task::JoinError>) {
+    fn handle(&mut self, event: Event) {
         match event {
-            Ok(Event::Landed(landed)) => {
-                let Some(Some(station)) = self.stations.get_mut(landed.slot as usize) else {
-                    return;
-                };
-                station.land(landed.flight, &landed.hashes);
-                if landed.table_changed {
-                    station.distrust(&self.rules);
-                }
-            }
-            Ok(Event::Described(slot, described)) => {
+            Event::Landed(landed) => self.land(&landed),
+            Event::Described(slot, described) => {
                 let Some(Some(station)) = self.stations.get_mut(slot as usize) else { return };
                 let allowance = Allowance::Of(&self.shared.queue, slot);
                 match described {
@@ -389,9 +412,18 @@ impl Pump {
                     }
                 }
             }
-            // Aborted, all of them: the flow ends, and what they held is settled.
-            Err(_) => self.stations.iter_mut().flatten().for_each(Station::abandon_tasks),
+            Event::Aborted => self.forget_flights(),
         }
+    }
+
+    fn land(&mut self, landed: &Landed) {
+        let Some(Some(station)) = self.stations.get_mut(landed.slot as usize) else { return };
+        station.land(landed.flight, &landed.hashes);
+        station.compare(landed.seen, &self.rules);
+    }
+
+    fn forget_flights(&mut self) {
+        self.stations.iter_mut().flatten().for_each(Station::abandon_tasks);
     }
 
     /// Settles rows whose table could not be described.

@@ -221,7 +221,7 @@ impl Shared {
         Waiting { began, sampled: sample.is_some() }
     }
 
-    /// A submit's wait is over.
+    /// A submit's wait is over, and its row is queued.
     #[cold]
     pub(super) fn end_wait(&self, waiting: Waiting) {
         if let Some(began) = waiting.began {
@@ -345,6 +345,7 @@ impl Source for Shared {
             concurrency: self.slots.limit(),
             buffer_rows: self.terms.buffer_rows,
             buffer_bytes: self.terms.buffer_bytes,
+            running: *self.ended.borrow() == Life::Running,
             ended: false,
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::flight::Seen;
 use super::lane::{Allowance, BatchLimits, FlightNumber, Held, KeyHash, Lane};
 use super::shared::{after, later};
 use crate::coalesce::Coalescer;
@@ -32,6 +33,8 @@ pub(super) struct Rules {
 pub(super) struct Station {
     pub(super) schema: Schema,
     pub(super) table: Table,
+    /// The fingerprint of the table as it was described last.
+    described: Option<u64>,
     /// Rows that wait for the table to be described.
     rows: Vec<(Held, Instant)>,
     pub(super) flights: Vec<(FlightNumber, Instant, Instant)>,
@@ -50,8 +53,13 @@ pub(super) enum Table {
 
 impl Station {
     pub(super) fn new(schema: Schema, rules: &Rules) -> Self {
-        let mut station =
-            Self { schema, table: Table::Unasked, rows: Vec::new(), flights: Vec::new() };
+        let mut station = Self {
+            schema,
+            table: Table::Unasked,
+            described: None,
+            rows: Vec::new(),
+            flights: Vec::new(),
+        };
         if rules.describer.is_none() {
             let unchecked = TableInfo::unchecked(&station.schema);
             station.table = Table::Open(station.lane_for(&unchecked, rules));
@@ -86,6 +94,7 @@ impl Station {
             let key = held.request.as_ref().map_or(RowKey::None, |request| lane.key_of(request));
             lane.add(held, key, since, allowance);
         }
+        self.described = Some(table.fingerprint());
         self.table = Table::Open(lane);
     }
 
@@ -115,9 +124,11 @@ impl Station {
         }
     }
 
-    /// The server says that the table is not what it was.
-    pub(super) fn distrust(&mut self, rules: &Rules) {
-        if rules.describer.is_none() {
+    /// A batch says what it saw of the table. If that is not what was described, it is described
+    /// again.
+    pub(super) fn compare(&mut self, seen: Seen, rules: &Rules) {
+        let altered = seen.table.is_some_and(|table| Some(table) != self.described);
+        if rules.describer.is_none() || !(seen.refused || altered) {
             return;
         }
         self.table = match std::mem::replace(&mut self.table, Table::Unasked) {
@@ -190,9 +201,10 @@ impl Station {
         held
     }
 
-    /// When this station next needs the pump, were a batch free to start.
-    pub(super) fn next_turn(&self, interval: Duration) -> Option<Instant> {
+    /// When this station next needs the pump: for a batch only where one may start.
+    pub(super) fn next_turn(&self, interval: Duration, may_start: bool) -> Option<Instant> {
         match &self.table {
+            Table::Open(_) if !may_start => None,
             Table::Open(lane) => lane.oldest_startable().map(|since| later(since, interval)),
             Table::Failed(until) if !self.rows.is_empty() => Some(*until),
             _ => None,

@@ -42,7 +42,7 @@ impl Probed {
     pub(crate) fn end(&self, last: FlowReading) {
         let mut said = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         *said = last;
-        said.ended = true;
+        (said.running, said.ended) = (false, true);
     }
 }
 
@@ -97,7 +97,9 @@ pub struct FlowReading {
     pub buffer_rows: usize,
     /// The most bytes held.
     pub buffer_bytes: usize,
-    /// Whether the flow has ended, so that nothing changes any more.
+    /// Whether the flow still takes rows, or writes those it took.
+    pub running: bool,
+    /// Whether the last handle of the flow is gone, too, so that nothing changes any more.
     pub ended: bool,
 }
 

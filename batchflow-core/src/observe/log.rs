@@ -33,7 +33,9 @@ impl Observer for LogObserver {
             return;
         }
         let seconds = event.duration.as_secs_f64();
-        let BatchEvent { backend, table, rows, written, .. } = event;
+        let BatchEvent { backend, table, .. } = event;
+        // The integer that OpenTelemetry has.
+        let (rows, written) = (event.rows as i64, event.written as i64);
         match event.cause {
             Some(error) => tracing::warn!(
                 target: "batchflow",

@@ -104,7 +104,16 @@ pub trait Dialect: fmt::Debug + Send + Sync {
     }
 }
 
-pub(super) fn quote_with(mark: char, name: &str, out: &mut String) {
+/// Appends an identifier between marks, which are doubled inside.
+///
+/// ```
+/// use batchflow_core::sql::quote_with;
+///
+/// let mut text = String::new();
+/// quote_with('`', "odd `name`", &mut text);
+/// assert_eq!(text, "`odd ``name```");
+/// ```
+pub fn quote_with(mark: char, name: &str, out: &mut String) {
     out.push(mark);
     for letter in name.chars() {
         if letter == mark {

@@ -321,7 +321,7 @@ mod tests {
         }
 
         fn quote(&self, name: &str, out: &mut String) {
-            super::super::dialect::quote_with('`', name, out);
+            crate::sql::quote_with('`', name, out);
         }
 
         fn conflict(&self) -> ConflictClause {

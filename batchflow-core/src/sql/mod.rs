@@ -6,5 +6,5 @@
 mod dialect;
 mod insert;
 
-pub use dialect::{ConflictClause, Dialect};
+pub use dialect::{ConflictClause, Dialect, quote_with};
 pub use insert::Insert;

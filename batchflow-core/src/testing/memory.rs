@@ -176,7 +176,7 @@ impl Driver for MemoryDriver {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.limits.unwrap_or(Capabilities::none()).with_describe().with_atomic()
+        self.limits.unwrap_or(Capabilities::none()).with_describe().with_atomic().with_nonblocking()
     }
 
     async fn write(&self, batch: Batch, attempt: &Attempt) -> Result<Report, WriteError> {

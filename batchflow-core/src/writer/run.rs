@@ -19,10 +19,17 @@ use crate::unwind::{Panicked, catch_async};
 /// So many schemas are remembered; beyond it, all are looked up anew.
 const SCHEMAS: usize = 1_024;
 
+/// What is known of a schema's table.
+struct Described {
+    rules: KeyRules,
+    /// The fingerprint of what was found.
+    table: u64,
+}
+
 /// One bulk write under way.
 pub(super) struct Run<'a> {
     writer: &'a BatchWriter,
-    rules: HashMap<Schema, KeyRules>,
+    tables: HashMap<Schema, Described>,
     /// Rows taken and not sent, fewer than a batch between calls.
     pending: VecDeque<Row>,
     front: Option<Front>,
@@ -38,7 +45,7 @@ impl<'a> Run<'a> {
     pub(super) fn new(writer: &'a BatchWriter) -> Self {
         Self {
             writer,
-            rules: HashMap::new(),
+            tables: HashMap::new(),
             pending: VecDeque::new(),
             front: None,
             size: writer.settings.batch_size,
@@ -103,7 +110,10 @@ impl<'a> Run<'a> {
         if self.summary.batches > 0 && !self.writer.settings.throttle.is_zero() {
             sleep(self.writer.settings.throttle).await;
         }
-        let Some(rules) = self.rules.get_mut(&schema) else { return Ok(()) };
+        let Some(Described { rules, table }) = self.tables.get_mut(&schema) else {
+            return Ok(());
+        };
+        let described = *table;
         let limits = self.writer.driver.capabilities();
         self.front = Front::form(&mut self.pending, rules, limits, self.size);
         self.summary.batches += 1;
@@ -138,8 +148,8 @@ impl<'a> Run<'a> {
             }
             attempt = attempt.next();
         }
-        if attempt.table_changed() {
-            self.rules.remove(&schema);
+        if attempt.table().is_some_and(|seen| seen != described) {
+            self.tables.remove(&schema);
         }
         self.front = None;
         Ok(())
@@ -162,7 +172,7 @@ impl<'a> Run<'a> {
 
     /// Looks a schema's table up, once.
     async fn look_up(&mut self, schema: &Schema) -> Result<(), WriteError> {
-        if self.rules.contains_key(schema) {
+        if self.tables.contains_key(schema) {
             return Ok(());
         }
         let driver = &self.writer.driver;
@@ -190,10 +200,11 @@ impl<'a> Run<'a> {
             self.pause(error, asked_for).await?;
         };
         self.failures = 0;
-        if self.rules.len() >= SCHEMAS {
-            self.rules.clear();
+        if self.tables.len() >= SCHEMAS {
+            self.tables.clear();
         }
-        self.rules.insert(schema.clone(), KeyRules::new(schema, &table));
+        let rules = KeyRules::new(schema, &table);
+        self.tables.insert(schema.clone(), Described { rules, table: table.fingerprint() });
         Ok(())
     }
 

@@ -148,7 +148,7 @@ impl Driver for Altered {
 
     async fn write(&self, batch: Batch, attempt: &Attempt) -> Result<Report, WriteError> {
         if self.attempts.fetch_add(1, Ordering::Relaxed) == 0 {
-            attempt.note_table_changed();
+            attempt.note_table(0);
             return Err(ErrorKind::Deadlock.into());
         }
         self.batches.lock().unwrap().push(batch.len());

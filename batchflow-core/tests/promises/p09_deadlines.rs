@@ -11,7 +11,7 @@ use batchflow_core::{
 };
 use tokio::time::Instant;
 
-use crate::support::{HOUR, SECOND, row, users, watched};
+use crate::support::{HOUR, SECOND, row, schema, users, watched};
 
 /// Whatever it is asked for hangs, cancelled or not, from `from` on.
 #[derive(Debug)]
@@ -173,5 +173,34 @@ async fn promise_9_flows_that_share_a_driver_end_by_themselves() {
     for flow in &flows {
         let closed = tokio::time::timeout(HOUR, flow.close()).await.expect("a close never ended");
         assert_eq!(closed.unwrap().stats.unknown, 1);
+    }
+}
+
+/// The only slot is held by an attempt, and given up as that waits to be tried again.
+#[tokio::test(start_paused = true)]
+async fn promise_9_a_slot_freed_by_a_retry_is_used_by_the_rows_that_wait_for_it() {
+    for case in ["a batch", "a look-up"] {
+        let driver = watched();
+        let policy = RetryPolicy::default().first_delay(HOUR).max_delay(HOUR);
+        let flow = BatchFlow::builder(driver.clone()).concurrency(1).timeout(HOUR);
+        let flow = flow.retry(policy.give_up_after(4 * HOUR)).build().unwrap();
+        let (a, b) = (users(), schema("b", users().strategy()));
+        if case == "a look-up" {
+            driver.inner().script_describe([ErrorKind::Permission.into()]);
+            let refused = flow.submit_tracked(row(&b, 0, "x")).await.unwrap();
+            assert!(matches!(refused.await, Err(RowError::Rejected(_))));
+        }
+        let slow = Fault::Delay(5 * SECOND, Box::new(Fault::fail(ErrorKind::Deadlock)));
+        driver.inner().script([slow]);
+        let of_a = flow.submit_tracked(row(&a, 1, "x")).await.unwrap();
+        tokio::time::sleep(SECOND / 2).await;
+        let of_b = flow.submit_tracked(row(&b, 2, "x")).await.unwrap();
+        tokio::select! {
+            biased;
+            written = of_b => assert!(written.is_ok(), "{case}: {written:?}"),
+            _ = of_a => panic!("{case}: it waited for the batch that was to be tried again"),
+        }
+        let summary = flow.close_within(2 * HOUR).await.unwrap();
+        assert!(summary.all_written() || case == "a look-up", "{case}: {summary:?}");
     }
 }
