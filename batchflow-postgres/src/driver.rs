@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use batchflow_core::{
-    Attempt, Batch, Capabilities, CommitToken, Driver, ErrorKind, Preview, Report, Schema, Settled,
-    ShowValues, Stage, TableInfo, WriteError,
+    Attempt, Batch, Capabilities, CommitToken, Deadline, Driver, ErrorKind, Preview, Report,
+    Schema, Settled, ShowValues, Stage, TableInfo, WriteError,
 };
 use bytes::BytesMut;
 use futures_util::future::join;
@@ -23,7 +23,7 @@ use crate::plan::{Plan, Plans};
 use crate::preview::preview;
 use crate::settle::settle;
 use crate::table::Table;
-use crate::transaction::{self, Ended, Started, Time, Transaction};
+use crate::transaction::{self, Ended, Started, Transaction};
 use crate::verdict::{self, Next};
 use crate::way::{Payload, Way};
 
@@ -173,9 +173,9 @@ impl PostgresDriver {
     }
 
     /// Looks a schema's table up, and remembers it.
-    async fn look_up(&self, schema: &Schema, time: Time) -> Result<Arc<Table>, WriteError> {
-        let connection = self.acquire(time.within(self.connect_timeout)).await?;
-        let over = time.within(LOOK_UP);
+    async fn look_up(&self, schema: &Schema, deadline: Deadline) -> Result<Arc<Table>, WriteError> {
+        let connection = self.acquire(deadline.within(self.connect_timeout)).await?;
+        let over = deadline.within(LOOK_UP);
         let read = async {
             self.check_version(&connection).await?;
             let client = connection.client()?;
@@ -203,26 +203,28 @@ impl PostgresDriver {
     }
 
     /// The plan for a batch, whose table is looked up if it has not been.
-    async fn plan(&self, batch: &Batch, time: Time) -> Result<Arc<Plan>, WriteError> {
+    async fn plan(&self, batch: &Batch, deadline: Deadline) -> Result<Arc<Plan>, WriteError> {
         if let Some(plan) = self.plans.get(batch) {
             return plan;
         }
-        let table = self.look_up(batch.schema(), time).await?;
+        let table = self.look_up(batch.schema(), deadline).await?;
         self.plans.get(batch).unwrap_or_else(|| self.plans.plan_once(batch, &table))
     }
 
     /// Writes a batch, trying once more where the table turns out to have changed, where the user
     /// may not stage it, or where rows of one key stand in it.
     async fn write_batch(&self, batch: &Batch, attempt: &Attempt) -> Result<Report, WriteError> {
-        let time = Time::of(attempt);
+        let deadline = Deadline::of(attempt);
         let (mut looked_again, mut singly) = (false, false);
         loop {
             let plan = tokio::select! {
                 biased;
-                why = time.stopped(attempt) => return Err(why.at(Stage::Describe)),
-                plan = self.plan(batch, time) => plan?,
+                why = deadline.stopped(attempt) => return Err(why.at(Stage::Describe)),
+                plan = self.plan(batch, deadline) => plan?,
             };
-            let (error, next) = match self.write_once(batch, attempt, time, &plan, singly).await {
+            attempt.note_table(plan.seen);
+            let (error, next) = match self.write_once(batch, attempt, deadline, &plan, singly).await
+            {
                 Ok(affected) => return Ok(Report::all().with_affected(affected)),
                 Err(failed) => failed,
             };
@@ -236,14 +238,11 @@ impl PostgresDriver {
                     }
                     let table = tokio::select! {
                         biased;
-                        why = time.stopped(attempt) => return Err(why.at(Stage::Describe)),
-                        table = self.look_up(batch.schema(), time) => table?,
+                        why = deadline.stopped(attempt) => return Err(why.at(Stage::Describe)),
+                        table = self.look_up(batch.schema(), deadline) => table?,
                     };
                     if *table == *plan.table {
                         return Err(error);
-                    }
-                    if table.info() != plan.table.info() {
-                        attempt.note_table_changed();
                     }
                 }
                 Next::Unnest if !self.no_stage.swap(true, Ordering::Relaxed) => {
@@ -266,7 +265,7 @@ impl PostgresDriver {
         &self,
         batch: &Batch,
         attempt: &Attempt,
-        time: Time,
+        deadline: Deadline,
         plan: &Plan,
         singly: bool,
     ) -> Result<u64, (WriteError, Next)> {
@@ -289,12 +288,12 @@ impl PostgresDriver {
         let stop = |error| (error, Next::GiveUp);
         let acquired = tokio::select! {
             biased;
-            why = time.stopped(attempt) => Err(why.at(Stage::Connect)),
-            acquired = self.acquire(time.within(self.connect_timeout)) => acquired,
+            why = deadline.stopped(attempt) => Err(why.at(Stage::Connect)),
+            acquired = self.acquire(deadline.within(self.connect_timeout)) => acquired,
         };
         let lease = acquired.map_err(stop)?.into_lease();
         let Some(lease) = lease else { return Err(stop(ErrorKind::Internal.into())) };
-        let transaction = Transaction { plan, batch, payload: &payload, attempt, time };
+        let transaction = Transaction { plan, batch, payload: &payload, attempt, deadline };
         let written = transaction.run(&self.fences, lease).await;
         self.keep(payload);
         written.map_err(|ended| match ended {
@@ -334,7 +333,8 @@ impl Driver for PostgresDriver {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().with_describe().with_settle().with_preview().with_atomic()
+        let capabilities = Capabilities::none().with_describe().with_settle().with_preview();
+        capabilities.with_atomic().with_nonblocking()
     }
 
     async fn write(&self, batch: Batch, attempt: &Attempt) -> Result<Report, WriteError> {
@@ -345,7 +345,7 @@ impl Driver for PostgresDriver {
     }
 
     async fn describe(&self, schema: &Schema) -> Result<TableInfo, WriteError> {
-        let table = self.look_up(schema, Time::unlimited()).await?;
+        let table = self.look_up(schema, Deadline::none()).await?;
         Ok(table.info())
     }
 
@@ -364,7 +364,7 @@ impl Driver for PostgresDriver {
     }
 
     async fn preview(&self, batch: &Batch, values: ShowValues) -> Result<Preview, WriteError> {
-        let plan = self.plan(batch, Time::unlimited()).await?;
+        let plan = self.plan(batch, Deadline::none()).await?;
         let way = self.choose(&plan, batch);
         let why = match self.way {
             Some(wanted) if wanted == way => "the driver is set to it",

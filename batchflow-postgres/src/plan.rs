@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) no_copy: AtomicBool,
     /// `None` where no column is set, or this user may make no temporary tables.
     pub(crate) stage: Option<StageTexts>,
+    /// The fingerprint of what core knows of the table.
+    pub(crate) seen: u64,
     /// Of the statement of each way.
     prints: Prints,
 }
@@ -81,6 +83,7 @@ impl Plan {
             copy,
             stage: staged,
             prints,
+            seen: table.info().fingerprint(),
             table: Arc::clone(table),
             columns,
         })

@@ -137,9 +137,11 @@ pub(crate) fn explain(code: &str) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fmt::Write as _;
+#[path = "../../xtask/shared/documented.rs"]
+mod documented;
 
+#[cfg(test)]
+mod tests {
     use batchflow_core::ErrorClass;
 
     use super::*;
@@ -147,17 +149,10 @@ mod tests {
     /// `docs/errors.md` shows the codes of each kind.
     #[test]
     fn the_documented_codes_are_these() {
-        let mut table = String::from("| kind | class | codes |\n|---|---|---|\n");
-        for kind in ErrorKind::ALL {
-            let own = CODES.iter().filter(|(_, of)| of == kind);
-            let own: Vec<String> = own.map(|(code, _)| format!("`{code}`")).collect();
-            if !own.is_empty() {
-                let (class, own) = (kind.class().as_str(), own.join(", "));
-                writeln!(table, "| `{kind}` | {class} | {own} |").unwrap();
-            }
-        }
-        let documented = include_str!("../../docs/errors.md");
-        assert!(documented.contains(&table), "docs/errors.md lacks:\n{table}");
+        documented::assert_documented("PostgreSQL\n", |kind| {
+            let own = CODES.iter().filter(|(_, of)| *of == kind);
+            own.map(|(code, _)| (*code).to_owned()).collect()
+        });
     }
 
     /// Every code that PostgreSQL's `errcodes.txt` has in these classes.

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use batchflow_core::{Attempt, Batch, CommitToken, ErrorKind, Stage, WriteError};
+use batchflow_core::{Attempt, Batch, CommitToken, Deadline, ErrorKind, Stage, WriteError};
 use tokio::time::{Instant, timeout};
 use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::{Client, Error, SimpleQueryMessage, SimpleQueryRow};
@@ -19,64 +19,6 @@ use crate::fence::Fences;
 use crate::plan::Plan;
 use crate::statement::MARK;
 use crate::way::{Failed, Payload};
-
-/// How long the end of a failed transaction is waited for.
-const ROLLBACK: Duration = Duration::from_secs(5);
-
-/// What an attempt has of time.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Time {
-    began: Instant,
-    deadline: Option<Instant>,
-}
-
-impl Time {
-    pub(crate) fn of(attempt: &Attempt) -> Self {
-        Self { began: Instant::now(), deadline: attempt.deadline() }
-    }
-
-    /// No deadline.
-    pub(crate) fn unlimited() -> Self {
-        Self { began: Instant::now(), deadline: None }
-    }
-
-    /// The earlier of the deadline and so long from now.
-    pub(crate) fn within(&self, most: Duration) -> Instant {
-        let most = Instant::now() + most;
-        self.deadline.map_or(most, |deadline| deadline.min(most))
-    }
-
-    /// How long a stopped attempt may take to end: less than the executor's grace, which is as
-    /// long as the attempt was given, 5 seconds at most.
-    pub(crate) fn grace(&self) -> Duration {
-        let most = Duration::from_secs(5);
-        let given = self.deadline.map_or(most, |deadline| (deadline - self.began).min(most));
-        given.mul_f32(0.6)
-    }
-
-    /// Resolves with the reason when the attempt has to stop.
-    pub(crate) async fn stopped(&self, attempt: &Attempt) -> WriteError {
-        let over = async {
-            match self.deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            biased;
-            () = attempt.cancelled() => self.why(),
-            () = over => self.why(),
-        }
-    }
-
-    fn why(&self) -> WriteError {
-        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            WriteError::new(ErrorKind::Timeout).with_message("the attempt's deadline is over")
-        } else {
-            WriteError::new(ErrorKind::Cancelled).with_message("the attempt was cancelled")
-        }
-    }
-}
 
 /// What the server said about a transaction as it began: what its fate is asked by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,7 +123,7 @@ pub(crate) struct Transaction<'a> {
     pub(crate) batch: &'a Batch,
     pub(crate) payload: &'a Payload,
     pub(crate) attempt: &'a Attempt,
-    pub(crate) time: Time,
+    pub(crate) deadline: Deadline,
 }
 
 impl Transaction<'_> {
@@ -197,15 +139,15 @@ impl Transaction<'_> {
             let send = self.payload.send(open.client()?, self.plan, &open.begin);
             tokio::select! {
                 biased;
-                why = self.time.stopped(self.attempt) => Err(why),
+                why = self.deadline.stopped(self.attempt) => Err(why),
                 sent = send => Ok(sent),
             }
         };
         let affected = match sent {
             Ok(Ok(affected)) => affected,
-            Ok(Err(failed)) => return Err(open.roll_back(failed).await),
+            Ok(Err(failed)) => return Err(open.roll_back(failed, self.deadline.grace()).await),
             Err(why) => {
-                open.fence(self.time.grace()).await;
+                open.fence(self.deadline.grace()).await;
                 return Err(Ended::Error(why));
             }
         };
@@ -225,8 +167,8 @@ impl Transaction<'_> {
                 answer = &mut commit => Some(answer),
                 // A commit is never cancelled: one that waits for a standby would then return
                 // without it.
-                _ = self.time.stopped(self.attempt) => {
-                    timeout(self.time.grace(), commit).await.ok()
+                _ = self.deadline.stopped(self.attempt) => {
+                    timeout(self.deadline.grace(), commit).await.ok()
                 }
             }
         };
@@ -295,8 +237,8 @@ impl Open<'_> {
         }
     }
 
-    /// Ends a transaction that the server has refused.
-    async fn roll_back(self, failed: Failed) -> Ended {
+    /// Ends a transaction that the server has refused, and waits for that so long.
+    async fn roll_back(self, failed: Failed, grace: Duration) -> Ended {
         let ended = match &failed {
             // The server rolls back when the connection ends.
             Failed::Open(_) => false,
@@ -304,7 +246,7 @@ impl Open<'_> {
             failed if is_read_only(failed) => false,
             _ => match self.client() {
                 Ok(client) => {
-                    let rolled_back = timeout(ROLLBACK, client.batch_execute("ROLLBACK")).await;
+                    let rolled_back = timeout(grace, client.batch_execute("ROLLBACK")).await;
                     matches!(rolled_back, Ok(Ok(())))
                 }
                 Err(error) => return Ended::Error(error),

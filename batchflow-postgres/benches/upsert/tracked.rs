@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use batchflow_postgres::client::Client;
 use batchflow_postgres::{BatchFlow, ConflictStrategy, Schema};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::World;
@@ -76,18 +77,25 @@ async fn idle(server: Server, count: usize) -> [f64; 1] {
 /// One row each millisecond, whether or not the ones before it are written.
 async fn paced(server: Server, count: usize) -> [f64; 1] {
     let (flow, schema, rows) = flow(&server).await;
-    let mut tasks = JoinSet::new();
-    let mut pace = tokio::time::interval(PACE);
-    for row in rows.into_iter().take(count) {
-        // Timed from the moment that the row was due, so that no delay of ours is left out.
-        let due = pace.tick().await.into_std();
-        let (flow, schema) = (flow.clone(), schema.clone());
-        tasks.spawn(async move {
-            track(&flow, &schema, row).await;
-            due.elapsed()
-        });
-    }
-    let times = tasks.join_all().await;
+    let (pacing, runtime) = (flow.clone(), Handle::current());
+    // A thread of its own: the runtime's timers are a millisecond apart.
+    let tasks = tokio::task::spawn_blocking(move || {
+        let mut due = Instant::now();
+        let mut tasks = JoinSet::new();
+        for row in rows.into_iter().take(count) {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            let (flow, schema) = (pacing.clone(), schema.clone());
+            // Timed from the moment that the row was due, so that no delay of ours is left out.
+            let task = async move {
+                track(&flow, &schema, row).await;
+                due.elapsed()
+            };
+            tasks.spawn_on(task, &runtime);
+            due += PACE;
+        }
+        tasks
+    });
+    let times = tasks.await.expect("nothing panics").join_all().await;
     assert!(flow.close().await.expect("the flow was open").all_written());
     [quantile(times, 0.99)]
 }
