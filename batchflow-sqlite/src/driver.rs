@@ -145,7 +145,8 @@ impl Driver for SqliteDriver {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().with_describe().with_settle().with_preview().with_atomic()
+        let capabilities = Capabilities::none().with_describe().with_settle().with_preview();
+        capabilities.with_atomic().with_nonblocking()
     }
 
     async fn write(&self, batch: Batch, attempt: &Attempt) -> Result<Report, WriteError> {
@@ -194,7 +195,7 @@ impl Driver for SqliteDriver {
     async fn preview(&self, batch: &Batch, values: ShowValues) -> Result<Preview, WriteError> {
         let batch = batch.clone();
         let preview = move |writer: &mut Writer| {
-            let plan = writer.plans.get(&writer.connection, &batch, None)?;
+            let plan = writer.plans.get(&writer.connection, &batch)?;
             Ok(plan.preview(&batch, values))
         };
         self.call(preview).await?

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use batchflow_core::{Report, Stage, WriteError};
 
 use crate::error::{is_io, translate};
-use crate::statement::WAY;
 use crate::transaction::{apply, roll_back, run_plain};
 use crate::writer::{Job, Writer};
 
@@ -97,8 +96,8 @@ impl Writer {
         let mut changed = Vec::new();
         while let Some(job) = jobs.get(changed.len()) {
             self.guard.enter(self.busy_timeout, Some(&job.fate));
-            let plan = self.plans.get(&self.connection, &job.batch, Some(&job.attempt)).ok()?;
-            job.attempt.writes_by(WAY, plan.fingerprint);
+            let plan = self.plans.get(&self.connection, &job.batch).ok()?;
+            plan.tell(&job.attempt);
             changed.push(apply(&self.connection, plan, &job.batch, &job.fate).ok()?);
             if jobs.len() < MOST {
                 jobs.extend(next());

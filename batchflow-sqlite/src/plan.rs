@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use batchflow_core::{Attempt, Batch, Stage, WriteError};
+use batchflow_core::{Batch, Stage, WriteError};
 use rusqlite::Connection;
 
 use crate::error::translate;
@@ -17,13 +17,11 @@ const MAX_PLANS: usize = 128;
 pub(crate) struct Plans(VecDeque<Plan>);
 
 impl Plans {
-    /// The plan for a batch. One whose database has changed its schema since is made anew; where
-    /// that changed what core knows of the table, the attempt says so.
+    /// The plan for a batch. One whose database has changed its schema since is made anew.
     pub(crate) fn get(
         &mut self,
         connection: &Connection,
         batch: &Batch,
-        attempt: Option<&Attempt>,
     ) -> Result<&Plan, WriteError> {
         let version = |database: &str| {
             let version = schema_version(connection, database);
@@ -36,12 +34,8 @@ impl Plans {
         };
         let plan = match kept {
             Some(plan) if version(&plan.table.database)? == plan.version => plan,
-            outdated => {
+            _outdated => {
                 let table = Table::read(connection, batch.schema())?;
-                let changed = outdated.is_some_and(|plan| plan.table.info() != table.info());
-                if let (true, Some(attempt)) = (changed, attempt) {
-                    attempt.note_table_changed();
-                }
                 let version = version(&table.database)?;
                 Plan::new(batch, table, version)?
             }

@@ -2,7 +2,7 @@
 
 use batchflow_core::sql::{Dialect, Insert};
 use batchflow_core::{
-    Batch, ErrorKind, Preview, Schema, ShowValues, Stage, WriteError, fingerprint,
+    Attempt, Batch, ErrorKind, Preview, Schema, ShowValues, Stage, WriteError, fingerprint,
 };
 use rusqlite::{CachedStatement, Connection};
 
@@ -61,6 +61,9 @@ const SHAPES: [usize; 3] = [32, 8, 1];
 /// Wider statements are cut into fewer rows. SQLite's own limit is 32,766.
 const MAX_PARAMETERS: usize = 1_024;
 
+/// The one way that there is, as metrics call it.
+const WAY: &str = "insert";
+
 /// How the rows of one schema and set of set columns are written.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -72,11 +75,10 @@ pub(crate) struct Plan {
     /// Rows in one statement, and its text; largest first.
     shapes: Vec<(usize, String)>,
     /// Of the statement of one row: the others differ from it only in how often it is repeated.
-    pub(crate) fingerprint: u64,
+    fingerprint: u64,
+    /// Of what core knows of the table.
+    seen: u64,
 }
-
-/// The one way that there is, as metrics call it.
-pub(crate) const WAY: &str = "insert";
 
 impl Plan {
     pub(crate) fn new(batch: &Batch, table: Table, version: i64) -> Result<Self, WriteError> {
@@ -98,7 +100,14 @@ impl Plan {
         let shapes = SHAPES.into_iter().filter(|&rows| fits(rows));
         let shapes = shapes.map(|rows| (rows, insert.text(rows))).collect();
         let fingerprint = fingerprint(&insert.text(1));
-        Ok(Self { columns: set.into(), schema, table, version, shapes, fingerprint })
+        let seen = table.info().fingerprint();
+        Ok(Self { columns: set.into(), schema, table, version, shapes, fingerprint, seen })
+    }
+
+    /// Tells an attempt what it writes by.
+    pub(crate) fn tell(&self, attempt: &Attempt) {
+        attempt.note_table(self.seen);
+        attempt.writes_by(WAY, self.fingerprint);
     }
 
     /// Whether the plan is for batches like this one.

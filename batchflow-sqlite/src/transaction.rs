@@ -8,7 +8,7 @@ use crate::error::{is_interrupt, is_io, name_culprit, translate};
 use crate::fate::Fate;
 use crate::guard::Guard;
 use crate::plan::Plans;
-use crate::statement::{Plan, WAY, execute};
+use crate::statement::{Plan, execute};
 use crate::writer::Job;
 
 /// Writes a batch, whole or not at all, and settles its fate.
@@ -25,8 +25,8 @@ pub(crate) fn write(
         }
         run_plain(connection, "BEGIN IMMEDIATE")
             .map_err(|error| refused(&error, Stage::Write, fate))?;
-        let plan = plans.get(connection, batch, Some(&job.attempt))?;
-        job.attempt.writes_by(WAY, plan.fingerprint);
+        let plan = plans.get(connection, batch)?;
+        plan.tell(&job.attempt);
         apply(connection, plan, batch, fate)
     };
     let applied = run();

@@ -111,6 +111,38 @@ async fn promise_4_a_bad_row_merged_over_a_good_one_leaves_the_good_one_written(
     assert_eq!(count(&path, "SELECT n FROM t"), 5);
 }
 
+/// Another flow on the same driver, or a preview, is the first to see the altered table.
+#[tokio::test(flavor = "multi_thread")]
+async fn promise_3_keys_compare_as_the_altered_table_does_whoever_saw_it_first() {
+    for first in ["a preview", "another flow"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.db");
+        let driver = Arc::new(open(&path, "CREATE TABLE t (name TEXT PRIMARY KEY)").await);
+        let t = Schema::new("t", ConflictStrategy::Ignore, ["name"]).unwrap();
+        let row = |name: &str| t.row((name,)).unwrap();
+        let flow = BatchFlow::builder(driver.clone()).build().unwrap();
+        let other = BatchFlow::builder(driver.clone()).build().unwrap();
+        for flow in [&flow, &other] {
+            flow.submit_tracked(row("before")).await.unwrap().await.unwrap();
+        }
+        let altered = "DROP TABLE t; CREATE TABLE t (name TEXT COLLATE NOCASE PRIMARY KEY)";
+        Connection::open(&path).unwrap().execute_batch(altered).unwrap();
+        if first == "a preview" {
+            flow.preview(&[row("seen")]).await.unwrap();
+        } else {
+            other.submit_tracked(row("seen")).await.unwrap().await.unwrap();
+        }
+        flow.submit_tracked(row("after")).await.unwrap().await.unwrap();
+        for name in ["Ada", "ADA"] {
+            flow.submit(row(name)).await.unwrap();
+        }
+        let counts = flow.flush().await.unwrap();
+        assert_eq!((counts.written, counts.superseded), (1, 1), "{first}: {counts:?}");
+        let _ = other.close().await.unwrap();
+        let _ = flow.close().await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn promise_5_a_key_is_one_key_as_its_column_compares() {
     let folder = tempfile::tempdir().unwrap();
