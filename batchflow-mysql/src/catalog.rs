@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 
-use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Error};
+use batchflow_core::ErrorClass;
+use mysql_async::prelude::{FromRow, Queryable as _};
+use mysql_async::{Conn, Error, ServerError};
 
+use crate::codes;
 use crate::server::{Family, Server};
+use crate::statement::quoted;
 use crate::types::{ColumnType, Lengths, TypeKind};
 
 /// All that was found of one table.
@@ -85,6 +88,31 @@ pub(crate) fn literal(text: &str) -> String {
     literal
 }
 
+/// The rows of a query over the catalog.
+///
+/// MariaDB answers one that was ended in the middle with what it had found until then: why is only
+/// a warning.
+pub(crate) async fn ask<T>(conn: &mut Conn, text: String) -> Result<Vec<T>, Error>
+where
+    T: FromRow + Send + 'static,
+{
+    let found = conn.query(text).await?;
+    if conn.get_warnings() == 0 {
+        return Ok(found);
+    }
+    let warnings: Vec<(String, u16, String)> = conn.query("SHOW WARNINGS").await?;
+    let ended = warnings
+        .into_iter()
+        .find(|(_, code, _)| codes::kind(*code, "").class() == ErrorClass::Transient);
+    match ended {
+        Some((_, code, message)) => {
+            let state = String::new();
+            Err(Error::Server(ServerError { code, message, state }))
+        }
+        None => Ok(found),
+    }
+}
+
 /// The database that names without one are in.
 pub(crate) async fn database(conn: &mut Conn) -> Result<Option<String>, Error> {
     let found: Option<Option<String>> = conn.query_first("SELECT DATABASE()").await?;
@@ -106,14 +134,20 @@ pub(crate) async fn read(
         granted(&database, Some(&name), "TRIGGER"),
         granted(&database, None, "CREATE TEMPORARY TABLES"),
     );
-    let ask = format!(
+    let text = format!(
         "SELECT {granted}, {staging}, EXISTS (SELECT 1 FROM information_schema.TRIGGERS \
            WHERE EVENT_OBJECT_SCHEMA = {database} AND EVENT_OBJECT_TABLE = {name} \
-           AND ACTION_TIMING = 'BEFORE' AND EVENT_MANIPULATION = 'INSERT')"
+           AND ACTION_TIMING = 'BEFORE' AND EVENT_MANIPULATION = 'INSERT'), \
+           EXISTS (SELECT 1 FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = {GRANTEE})"
     );
-    if let Some((sees, stages, has)) = conn.query_first::<(bool, bool, bool), _>(ask).await? {
+    for _ in 0..GRANTS_ASKED {
+        let granted: Vec<(bool, bool, bool, bool)> = ask(conn, text.clone()).await?;
+        let Some(&(sees, stages, has, whole)) = granted.first() else { break };
         relation.fills_in = has || !sees;
         relation.may_stage = stages;
+        if whole {
+            break;
+        }
     }
     let mut columns = columns(conn, server, &database, &name).await?;
     if server.family == Family::MariaDb {
@@ -125,13 +159,13 @@ pub(crate) async fn read(
 
 async fn relation(conn: &mut Conn, database: &str, name: &str) -> Result<Option<Relation>, Error> {
     type Row = (String, String, String, Option<String>, Option<String>);
-    let ask = format!(
+    let text = format!(
         "SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.TABLE_TYPE, t.ENGINE, e.TRANSACTIONS \
          FROM information_schema.TABLES t \
          LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE \
          WHERE t.TABLE_SCHEMA = {database} AND t.TABLE_NAME = {name}"
     );
-    let found: Vec<Row> = conn.query(ask).await?;
+    let found: Vec<Row> = ask(conn, text).await?;
     Ok(found.into_iter().next().map(|(database, name, kind, engine, transactions)| Relation {
         database,
         name,
@@ -143,14 +177,21 @@ async fn relation(conn: &mut Conn, database: &str, name: &str) -> Result<Option<
     }))
 }
 
+/// So often is asked what this user may do: of a question that is ended in the middle, MariaDB
+/// answers the rest with no, without a word. Every account was granted something (`USAGE`), which is
+/// asked last.
+const GRANTS_ASKED: u32 = 3;
+
+/// This account, as privileges are granted to it.
+const GRANTEE: &str = "CONCAT(X'27', SUBSTRING_INDEX(CURRENT_USER(), '@', 1), X'274027', \
+                       SUBSTRING_INDEX(CURRENT_USER(), '@', -1), X'27')";
+
 /// Whether this account itself was granted a privilege. What a role gives is not seen.
 fn granted(database: &str, table: Option<&str>, privilege: &str) -> String {
-    let grantee = "CONCAT(X'27', SUBSTRING_INDEX(CURRENT_USER(), '@', 1), X'274027', \
-                   SUBSTRING_INDEX(CURRENT_USER(), '@', -1), X'27')";
     let of = |view: &str, filter: &str| {
         format!(
             "EXISTS (SELECT 1 FROM information_schema.{view} \
-             WHERE PRIVILEGE_TYPE = '{privilege}' AND GRANTEE = {grantee}{filter})"
+             WHERE PRIVILEGE_TYPE = '{privilege}' AND GRANTEE = {GRANTEE}{filter})"
         )
     };
     let mut text = format!(
@@ -196,8 +237,8 @@ async fn columns(
                     GENERATION_EXPRESSION, CHARACTER_SET_NAME, COLLATION_NAME, PRIVILEGES");
     let numbers = of("CHARACTER_MAXIMUM_LENGTH, CHARACTER_OCTET_LENGTH, NUMERIC_PRECISION, \
                       NUMERIC_SCALE, DATETIME_PRECISION");
-    let texts: Vec<Texts> = conn.query(texts).await?;
-    let numbers: Vec<Numbers> = conn.query(numbers).await?;
+    let texts: Vec<Texts> = ask(conn, texts).await?;
+    let numbers: Vec<Numbers> = ask(conn, numbers).await?;
     let columns = texts.into_iter().zip(numbers).map(|(texts, numbers)| {
         let (name, ty, sql, nullable, default, extra, expression, charset, collation, may) = texts;
         let (characters, bytes, digits, scale, seconds) = numbers;
@@ -240,11 +281,11 @@ async fn name_json(
     if !columns.iter().any(is_long) {
         return Ok(());
     }
-    let ask = format!(
+    let text = format!(
         "SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS \
          WHERE CONSTRAINT_SCHEMA = {database} AND TABLE_NAME = {name}"
     );
-    let clauses: Vec<String> = conn.query(ask).await?;
+    let clauses: Vec<String> = ask(conn, text).await?;
     for column in columns.iter_mut().filter(|column| is_long(column)) {
         let wanted = format!("json_valid({})", quoted(&column.name));
         if clauses.iter().any(|clause| clause.eq_ignore_ascii_case(&wanted)) {
@@ -255,12 +296,12 @@ async fn name_json(
 }
 
 async fn indexes(conn: &mut Conn, database: &str, name: &str) -> Result<Vec<Index>, Error> {
-    let ask = format!(
+    let text = format!(
         "SELECT INDEX_NAME, COLUMN_NAME, SUB_PART FROM information_schema.STATISTICS \
          WHERE TABLE_SCHEMA = {database} AND TABLE_NAME = {name} AND NON_UNIQUE = 0 \
          ORDER BY INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX"
     );
-    let rows: Vec<(String, Option<String>, Option<u64>)> = conn.query(ask).await?;
+    let rows: Vec<(String, Option<String>, Option<u64>)> = ask(conn, text).await?;
     let mut indexes: Vec<Index> = Vec::new();
     for (index, column, part) in rows {
         if indexes.last().is_none_or(|last| last.name != index) {
@@ -273,11 +314,6 @@ async fn indexes(conn: &mut Conn, database: &str, name: &str) -> Result<Vec<Inde
         }
     }
     Ok(indexes)
-}
-
-/// A name in backticks.
-pub(crate) fn quoted(name: &str) -> String {
-    format!("`{}`", name.replace('`', "``"))
 }
 
 #[cfg(test)]

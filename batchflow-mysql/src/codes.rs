@@ -80,16 +80,19 @@ pub(crate) fn kind(code: u16, state: &str) -> ErrorKind {
     known.map_or_else(|| by_state(state), |(kind, _)| *kind)
 }
 
-/// Only classes that mean one thing: most states are `HY000`, and `42000` is anything.
+/// The kinds of states of numbers that are not known. Only classes that mean one thing: most states
+/// are `HY000`, and `42000` is anything.
+const STATES: &[(&str, ErrorKind)] = &[
+    ("08", ErrorKind::Connection),
+    ("22", ErrorKind::Data),
+    ("23", ErrorKind::Constraint),
+    ("28", ErrorKind::Permission),
+    ("40", ErrorKind::Serialization),
+];
+
 fn by_state(state: &str) -> ErrorKind {
-    match state.get(..2).unwrap_or_default() {
-        "08" => ErrorKind::Connection,
-        "22" => ErrorKind::Data,
-        "23" => ErrorKind::Constraint,
-        "28" => ErrorKind::Permission,
-        "40" => ErrorKind::Serialization,
-        _ => ErrorKind::Other,
-    }
+    let known = STATES.iter().find(|(class, _)| state.starts_with(class));
+    known.map_or(ErrorKind::Other, |(_, kind)| *kind)
 }
 
 /// What the driver itself can say about a number, without what the server said.
@@ -141,8 +144,23 @@ pub(crate) fn explain(code: u16) -> Option<&'static str> {
 }
 
 #[cfg(test)]
+#[path = "../../xtask/shared/documented.rs"]
+mod documented;
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    /// `docs/errors.md` shows the numbers and states of each kind.
+    #[test]
+    fn the_documented_codes_are_these() {
+        documented::assert_documented("MySQL and MariaDB\n", |kind| {
+            let numbers = KINDS.iter().filter(|(of, _)| *of == kind);
+            let numbers = numbers.flat_map(|(_, codes)| *codes).map(u16::to_string);
+            let states = STATES.iter().filter(|(_, of)| *of == kind);
+            numbers.chain(states.map(|(class, _)| format!("{class}…"))).collect()
+        });
+    }
 
     #[test]
     fn no_number_has_two_kinds() {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use batchflow_core::{
-    Attempt, Batch, Capabilities, CommitToken, ConflictStrategy, Driver, ErrorClass, ErrorKind,
-    Preview, Report, Schema, Settled, ShowValues, Stage, TableInfo, WriteError,
+    Attempt, Batch, Capabilities, CommitToken, ConflictStrategy, Deadline, Driver, ErrorClass,
+    ErrorKind, Preview, Report, Schema, Settled, ShowValues, Stage, TableInfo, WriteError,
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -19,10 +19,9 @@ use crate::guarded::Guarded;
 use crate::ledger::Ledger;
 use crate::plan::{Found, Plan, Plans};
 use crate::preview::preview;
-use crate::session::Session;
+use crate::session::{Limit, Session};
 use crate::settle::{Started, settle};
 use crate::table::Table;
-use crate::time::Time;
 use crate::transaction::{Ended, Transaction};
 use crate::verdict::{self, Next};
 use crate::way::{Payload, Way};
@@ -87,7 +86,9 @@ impl MysqlDriver {
             Ok(checked) => checked?,
             Err(_too_long) => return Err(late()),
         }
-        session.give_back().await;
+        // What the ledger was asked has begun a transaction.
+        let left = until.saturating_duration_since(Instant::now());
+        Guarded::new(session, &driver.fences).end(None, left).await;
         Ok(driver)
     }
 
@@ -98,7 +99,7 @@ impl MysqlDriver {
     /// driver does. Beside the pool, up to two connections are opened for a moment, as the pool
     /// opens its own, to end what was given up or to ask what became of a lost commit.
     pub fn from_pool(pool: mysql_async::Pool) -> Self {
-        Self::new(Source::Given(GivenPool::new(pool)))
+        Self::new(Source::Given(Arc::new(GivenPool::new(pool))))
     }
 
     /// Writes every batch this way; see [`MysqlConfig::way`].
@@ -172,47 +173,42 @@ impl MysqlDriver {
     }
 
     /// Looks a schema's table up, and remembers it. Dropped, it ends what it does on the server.
-    async fn look_up(&self, schema: &Schema, time: Time) -> Result<Found, WriteError> {
-        let acquired = self.acquire(time.within(self.connect_timeout)).await;
+    async fn look_up(&self, schema: &Schema, deadline: Deadline) -> Result<Found, WriteError> {
+        let acquired = self.acquire(deadline.within(self.connect_timeout)).await;
         let session = acquired.map_err(|error| self.placed(error, schema))?;
         let mut open = Guarded::new(session, &self.fences);
         let read = async {
             let session = open.session()?;
-            session.begin(time.limit_of(LOOK_UP)).await?;
+            session.begin(Limit::within(&deadline, LOOK_UP)).await?;
             self.check_ledger(session).await?;
             let known = Arc::clone(session.known());
             let table = Table::read(session.conn()?, &known.server, schema).await?;
             Ok((table, known))
         };
-        let read = timeout_at(time.within(LOOK_UP), read).await.unwrap_or_else(|_too_long| {
+        let Ok(read) = timeout_at(deadline.within(LOOK_UP), read).await else {
+            // What was not answered is ended.
+            drop(open);
             let error = WriteError::new(ErrorKind::Timeout).at(Stage::Describe);
-            Err(error.with_message("the table could not be looked up in time"))
-        });
-        // What was read may be locked until then; what was not answered is ended.
-        match &read {
-            Err(error) if error.kind() == ErrorKind::Timeout => drop(open),
-            _ => open.end(None).await,
-        }
+            let error = error.with_message("the table could not be looked up in time");
+            return Err(self.placed(error, schema));
+        };
+        // What was read may be locked until then.
+        open.end(None, deadline.grace()).await;
         let (table, known) = read.map_err(|error| self.placed(error, schema))?;
         Ok(self.plans.learn(schema, table, &known.server))
     }
 
     /// The plan for a batch, whose table is looked up if it has not been.
-    async fn plan(
-        &self,
-        batch: &Batch,
-        attempt: &Attempt,
-        time: Time,
-    ) -> Result<Arc<Plan>, WriteError> {
+    async fn plan(&self, batch: &Batch, deadline: Deadline) -> Result<Arc<Plan>, WriteError> {
         if let Some(plan) = self.plans.get(batch) {
             return match plan {
                 Ok(plan) if self.is_old(batch.schema(), &plan) => {
-                    self.renew(batch, attempt, time, plan).await
+                    self.renew(batch, deadline, plan).await
                 }
                 plan => plan,
             };
         }
-        let found = self.look_up(batch.schema(), time).await?;
+        let found = self.look_up(batch.schema(), deadline).await?;
         self.plans.get(batch).unwrap_or_else(|| Plans::plan_once(batch, &found))
     }
 
@@ -228,17 +224,11 @@ impl MysqlDriver {
     async fn renew(
         &self,
         batch: &Batch,
-        attempt: &Attempt,
-        time: Time,
+        deadline: Deadline,
         plan: Arc<Plan>,
     ) -> Result<Arc<Plan>, WriteError> {
-        match self.look_up(batch.schema(), time).await {
-            Ok(found) => {
-                if found.table.info() != plan.table.info() {
-                    attempt.note_table_changed();
-                }
-                self.plans.get(batch).unwrap_or_else(|| Plans::plan_once(batch, &found))
-            }
+        match self.look_up(batch.schema(), deadline).await {
+            Ok(found) => self.plans.get(batch).unwrap_or_else(|| Plans::plan_once(batch, &found)),
             Err(error) if error.kind().class() == ErrorClass::Systemic => Err(error),
             Err(_for_the_moment) => Ok(plan),
         }
@@ -247,15 +237,17 @@ impl MysqlDriver {
     /// Writes a batch, trying once more where the table turns out to have changed, or where rows
     /// may not be loaded after all.
     async fn write_batch(&self, batch: &Batch, attempt: &Attempt) -> Result<Report, WriteError> {
-        let time = Time::of(attempt);
-        let mut looked_again = false;
+        let deadline = Deadline::of(attempt);
+        let (mut looked_again, mut loads) = (false, true);
         loop {
             let plan = tokio::select! {
                 biased;
-                why = time.stopped(attempt) => return Err(why.at(Stage::Describe)),
-                plan = self.plan(batch, attempt, time) => plan?,
+                why = deadline.stopped(attempt) => return Err(why.at(Stage::Describe)),
+                plan = self.plan(batch, deadline) => plan?,
             };
-            let (error, next) = match self.write_once(batch, attempt, time, &plan).await {
+            attempt.note_table(plan.seen);
+            let (error, next) = match self.write_once(batch, attempt, deadline, &plan, loads).await
+            {
                 Ok(Some(affected)) => return Ok(Report::all().with_affected(affected)),
                 Ok(None) => return Ok(Report::all()),
                 Err(failed) => failed,
@@ -270,19 +262,16 @@ impl MysqlDriver {
                     }
                     let found = tokio::select! {
                         biased;
-                        why = time.stopped(attempt) => return Err(why.at(Stage::Describe)),
-                        found = self.look_up(batch.schema(), time) => found?,
+                        why = deadline.stopped(attempt) => return Err(why.at(Stage::Describe)),
+                        found = self.look_up(batch.schema(), deadline) => found?,
                     };
                     if *found.table == *plan.table {
                         return Err(error);
                     }
-                    if found.table.info() != plan.table.info() {
-                        attempt.note_table_changed();
-                    }
                 }
-                // No further LOAD is chosen, so that this comes once for each batch.
-                Next::NoLoad => {
-                    if !plan.no_load.swap(true, Ordering::Relaxed) {
+                Next::NoLoad if loads => {
+                    loads = false;
+                    if plan.forbid_load() {
                         tracing::warn!(
                             "the server refuses LOAD DATA LOCAL INFILE or what it needs: batches \
                              are written otherwise"
@@ -299,25 +288,37 @@ impl MysqlDriver {
         &self,
         batch: &Batch,
         attempt: &Attempt,
-        time: Time,
+        deadline: Deadline,
         plan: &Arc<Plan>,
+        loads: bool,
     ) -> Result<Option<u64>, (WriteError, Next)> {
         let stop = |error| (self.placed(error, batch.schema()), Next::GiveUp);
-        let (mut plan, mut payload) = (Arc::clone(plan), self.encode(plan, batch, attempt)?);
+        let mut plan = Arc::clone(plan);
+        let mut payload = self.encode(&plan, batch, attempt, loads)?;
         let acquired = tokio::select! {
             biased;
-            why = time.stopped(attempt) => Err(why.at(Stage::Connect)),
-            acquired = self.acquire(time.within(self.connect_timeout)) => acquired,
+            why = deadline.stopped(attempt) => Err(why.at(Stage::Connect)),
+            acquired = self.acquire(deadline.within(self.connect_timeout)) => acquired,
         };
-        let session = acquired.map_err(stop)?;
-        if !plan.suits(&session.known().server) {
-            let adapted = self.plans.adapt(batch, &plan, &session.known().server);
-            plan = adapted.map_err(stop)?;
-            payload = self.encode(&plan, batch, attempt)?;
+        let open = Guarded::new(acquired.map_err(stop)?, &self.fences);
+        // Which server it is a session of is certain from here on.
+        let mut open = open.begin(attempt, deadline).await.map_err(stop)?;
+        let known = Arc::clone(open.session().map_err(stop)?.known());
+        if !plan.suits(&known.server) {
+            let adapted = self.plans.adapt(batch, &plan, &known.server).map_err(stop);
+            let encoded =
+                adapted.and_then(|plan| Ok((self.encode(&plan, batch, attempt, loads)?, plan)));
+            match encoded {
+                Ok(adapted) => (payload, plan) = adapted,
+                Err(refused) => {
+                    open.end(None, deadline.grace()).await;
+                    return Err(refused);
+                }
+            }
         }
         let ledger = self.ledger.as_ref();
-        let transaction = Transaction { plan: &plan, batch, attempt, time, ledger };
-        transaction.run(payload, &self.fences, session).await.map_err(|ended| match ended {
+        let transaction = Transaction { plan: &plan, batch, attempt, deadline, ledger };
+        transaction.run(payload, open).await.map_err(|ended| match ended {
             Ended::Error(error) => stop(error),
             Ended::Refused(failed) => {
                 let (error, next) = verdict::of_refusal(&failed, batch, &plan.table);
@@ -331,8 +332,9 @@ impl MysqlDriver {
         plan: &Plan,
         batch: &Batch,
         attempt: &Attempt,
+        loads: bool,
     ) -> Result<Payload, (WriteError, Next)> {
-        let way = Way::choose(self.way, plan, batch);
+        let way = Way::choose(self.way, plan, batch, loads);
         attempt.writes_by(name_of(way), plan.fingerprint);
         Payload::encode(way, plan, batch).map_err(|error| {
             let next = verdict::of_encoding(&error);
@@ -361,7 +363,8 @@ impl Driver for MysqlDriver {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().with_describe().with_settle().with_preview().with_atomic()
+        let capabilities = Capabilities::none().with_describe().with_settle().with_preview();
+        capabilities.with_atomic().with_nonblocking()
     }
 
     async fn write(&self, batch: Batch, attempt: &Attempt) -> Result<Report, WriteError> {
@@ -372,7 +375,7 @@ impl Driver for MysqlDriver {
     }
 
     async fn describe(&self, schema: &Schema) -> Result<TableInfo, WriteError> {
-        let found = self.look_up(schema, Time::unlimited()).await?;
+        let found = self.look_up(schema, Deadline::none()).await?;
         Ok(found.table.info())
     }
 
@@ -390,8 +393,8 @@ impl Driver for MysqlDriver {
     }
 
     async fn preview(&self, batch: &Batch, values: ShowValues) -> Result<Preview, WriteError> {
-        let plan = self.plan(batch, &Attempt::new(), Time::unlimited()).await?;
-        let way = Way::choose(self.way, &plan, batch);
+        let plan = self.plan(batch, Deadline::none()).await?;
+        let way = Way::choose(self.way, &plan, batch, true);
         Ok(preview(&plan, way, batch, self.ledger.as_ref(), values))
     }
 

@@ -12,7 +12,8 @@ const GUARD: u16 = 1242;
 
 /// The error as the flow knows it. What the server said stays out of its shown parts.
 ///
-/// A lost connection before COMMIT was sent has applied nothing; from then on, nobody knows.
+/// Before COMMIT was sent nothing is applied; from then on, nobody knows, unless the server
+/// [refuses it](crate::verdict::refuses_commit).
 pub(crate) fn translate(
     error: &Error,
     stage: Stage,
@@ -33,26 +34,7 @@ pub(crate) fn translate(
         translated = translated.with_table(batch.schema().table());
     }
     let sent = translated.kind() != ErrorKind::TooLarge;
-    if stage == Stage::Commit && sent && !is_refusal(error) {
-        translated.outcome_unknown()
-    } else {
-        translated
-    }
-}
-
-/// Whether a COMMIT that was answered so has surely rolled back.
-fn is_refusal(error: &Error) -> bool {
-    match error {
-        Error::Server(said) => matches!(
-            codes::kind(said.code, &said.state),
-            ErrorKind::Deadlock
-                | ErrorKind::Serialization
-                | ErrorKind::ReadOnly
-                | ErrorKind::Constraint
-                | ErrorKind::DuplicateKey
-        ),
-        _ => false,
-    }
+    if stage == Stage::Commit && sent { translated.outcome_unknown() } else { translated }
 }
 
 fn of_server(said: &ServerError, stage: Stage, batch: Option<(&Batch, &Table)>) -> WriteError {
@@ -174,12 +156,9 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_refused_is_rolled_back_and_any_other_end_is_in_doubt() {
+    fn any_error_of_a_commit_leaves_it_in_doubt() {
         let applied = |error: &Error, stage| translate(error, stage, None).applied();
-        for code in [1213, 1290, 1836, 3100, 3101] {
-            assert_eq!(applied(&said(code, "HY000"), Stage::Commit), Applied::Nothing, "{code}");
-        }
-        for code in [1053, 1180, 1317, 1927, 1969, 3024, 2013, 1105] {
+        for code in [1213, 1290, 1053, 1180, 1317, 1927, 1969, 3024, 2013, 1105] {
             assert_eq!(applied(&said(code, "HY000"), Stage::Commit), Applied::Unknown, "{code}");
             assert_eq!(applied(&said(code, "HY000"), Stage::Write), Applied::Nothing, "{code}");
         }

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::catalog::ask;
 use crate::connect::Source;
 use crate::session::{Mark, Session};
 
@@ -111,9 +112,9 @@ pub(crate) async fn end(conn: &mut Conn, mark: Mark) -> Result<bool, Error> {
         "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = {id} \
          AND INFO LIKE 'COMMIT%'"
     );
-    let commits: Option<u64> = conn.query_first(text).await?;
+    let commits: Vec<u64> = ask(conn, text).await?;
     // A commit that waits for a replica would end without it.
-    if commits == Some(0) {
+    if commits == [0] {
         match conn.query_drop(format!("KILL CONNECTION {id}")).await {
             // It may have gone meanwhile, or be on its way.
             Ok(()) | Err(Error::Server(_)) => {}

@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use batchflow_core::{ErrorKind, WriteError};
+use batchflow_core::{Attempt, Deadline, ErrorKind, Stage, WriteError};
 use mysql_async::Error;
 use mysql_async::prelude::Queryable as _;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::fence::Fences;
-use crate::session::Session;
+use crate::session::{Limit, Session};
 use crate::verdict::is_read_only;
-
-/// How long the end of a failed transaction is waited for.
-const ROLLBACK: Duration = Duration::from_secs(5);
 
 /// A session with a transaction open. Dropped in the middle, it is fenced and never used again.
 pub(crate) struct Guarded<'a> {
@@ -25,6 +22,33 @@ pub(crate) struct Guarded<'a> {
 impl<'a> Guarded<'a> {
     pub(crate) fn new(session: Session, fences: &'a Fences) -> Self {
         Self { session: Some(session), fences, commits: false }
+    }
+
+    /// Begins a transaction whose statements are given what the attempt has left.
+    pub(crate) async fn begin(
+        mut self,
+        attempt: &Attempt,
+        deadline: Deadline,
+    ) -> Result<Self, WriteError> {
+        let begun = {
+            let session = self.session()?;
+            tokio::select! {
+                biased;
+                why = deadline.stopped(attempt) => Err((why.at(Stage::Connect), true)),
+                begun = session.begin(Limit::of(deadline.left())) => begun.map_err(|error| (error, false)),
+            }
+        };
+        match begun {
+            Ok(()) => Ok(self),
+            Err((why, true)) => {
+                self.fence(deadline.grace()).await;
+                Err(why)
+            }
+            Err((error, false)) => {
+                self.end(None, deadline.grace()).await;
+                Err(error)
+            }
+        }
     }
 
     /// Whether what it runs is its commit, which nobody may end.
@@ -48,11 +72,17 @@ impl<'a> Guarded<'a> {
     }
 
     /// Ends a transaction that the server has refused, and gives the session back if it can be
-    /// used again. A session that was lost may still run: it is ended, and its locks with it.
-    pub(crate) async fn end(mut self, why: Option<&Error>) {
+    /// used again. A session that was lost may still run: it is ended, and its locks with it. All
+    /// this is waited for so long.
+    pub(crate) async fn end(mut self, why: Option<&Error>, grace: Duration) {
+        let until = Instant::now() + grace;
         let Ok(session) = self.session() else { return };
-        // Another server may take writes by now: it is asked which when a connection is opened.
-        if !why.is_some_and(is_read_only) && roll_back(session).await {
+        if !roll_back(session, until).await {
+            self.fence(until.saturating_duration_since(Instant::now())).await;
+        } else if why.is_some_and(is_read_only) {
+            // Another server may take writes by now: it is asked which when a connection is opened.
+            self.discard();
+        } else {
             self.give_back().await;
         }
     }
@@ -78,10 +108,10 @@ impl Drop for Guarded<'_> {
 }
 
 /// Whether the session's transaction was rolled back, and the session can be used again.
-async fn roll_back(session: &mut Session) -> bool {
+async fn roll_back(session: &mut Session, until: Instant) -> bool {
     let Ok(conn) = session.conn() else { return false };
     if conn.is_disconnected() {
         return false;
     }
-    matches!(timeout(ROLLBACK, conn.query_drop("ROLLBACK")).await, Ok(Ok(())))
+    matches!(timeout_at(until, conn.query_drop("ROLLBACK")).await, Ok(Ok(())))
 }

@@ -7,8 +7,10 @@ use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
 
+use crate::catalog::{ask, literal};
 use crate::error::translate;
 use crate::session::Page;
+use crate::statement::quoted;
 
 /// How often rows that nobody asks for any more are deleted: every so many batches of a session.
 const PURGE_EVERY: u64 = 1_024;
@@ -26,10 +28,9 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// By a name whose first dot parts the database from the table.
     pub(crate) fn new(name: String) -> Self {
-        let quote = |part: &str| format!("`{}`", part.replace('`', "``"));
         let quoted = match name.split_once('.') {
-            Some((database, table)) => format!("{}.{}", quote(database), quote(table)),
-            None => quote(&name),
+            Some((database, table)) => format!("{}.{}", quoted(database), quoted(table)),
+            None => quoted(&name),
         };
         Self { name, quoted }
     }
@@ -48,39 +49,49 @@ impl Ledger {
     /// Whether a page's last batch was committed; asked when its session has ended.
     pub(crate) async fn has(&self, conn: &mut Conn, page: Page) -> Result<bool, WriteError> {
         let text = format!(
-            "SELECT batch FROM {} WHERE session = {} FOR UPDATE",
+            "SELECT 1 FROM {} WHERE session = {} AND batch = {} FOR UPDATE",
             self.quoted,
-            page.literal()
+            page.literal(),
+            page.batches
         );
-        let asked: Option<u64> =
+        let found: Option<u64> =
             conn.query_first(text).await.map_err(|error| self.place(&error, Stage::Settle))?;
-        Ok(asked == Some(page.batches))
+        Ok(found.is_some())
     }
 
-    /// That the table is one that can be written in the same transaction.
+    /// That the table is one that can be written in the same transaction, and has one row for each
+    /// session.
     pub(crate) async fn check(&self, conn: &mut Conn) -> Result<(), WriteError> {
         let text = format!("SELECT session, batch, written_at FROM {} LIMIT 0", self.quoted);
         conn.query_drop(text).await.map_err(|error| self.place(&error, Stage::Describe))?;
         let (database, table) = match self.name.split_once('.') {
-            Some((database, table)) => (Some(database), table),
-            None => (None, &*self.name),
+            Some((database, table)) => (literal(database), literal(table)),
+            None => ("DATABASE()".to_owned(), literal(&self.name)),
         };
-        let text = "SELECT t.TABLE_NAME FROM information_schema.TABLES t \
+        let text = format!(
+            "SELECT e.TRANSACTIONS = 'YES', EXISTS (\
+                    SELECT 1 FROM information_schema.STATISTICS s \
+                    WHERE s.TABLE_SCHEMA = t.TABLE_SCHEMA AND s.TABLE_NAME = t.TABLE_NAME \
+                    GROUP BY s.INDEX_NAME HAVING MAX(s.NON_UNIQUE) = 0 AND COUNT(*) = 1 \
+                    AND MAX(LOWER(s.COLUMN_NAME)) = 'session' AND MAX(s.SUB_PART) IS NULL) \
+                    FROM information_schema.TABLES t \
                     JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE \
-                    WHERE t.TABLE_SCHEMA = COALESCE(?, DATABASE()) AND t.TABLE_NAME = ? \
-                    AND e.TRANSACTIONS = 'YES'";
-        let found: Option<String> = conn
-            .exec_first(text, (database, table))
-            .await
-            .map_err(|error| self.place(&error, Stage::Describe))?;
-        match found {
-            Some(_) => Ok(()),
-            None => {
-                let error = WriteError::new(ErrorKind::Schema).at(Stage::Describe);
-                let error = error.with_table(&self.name);
-                Err(error.with_message("the ledger's engine knows no transactions"))
+                    WHERE t.TABLE_SCHEMA = {database} AND t.TABLE_NAME = {table}"
+        );
+        let found: Vec<(bool, bool)> =
+            ask(conn, text).await.map_err(|error| self.place(&error, Stage::Describe))?;
+        match found.first() {
+            Some((true, true)) => Ok(()),
+            Some((true, false)) => {
+                Err(self.refuse("the ledger has no unique index on exactly `session`"))
             }
+            _ => Err(self.refuse("the ledger's engine knows no transactions")),
         }
+    }
+
+    fn refuse(&self, why: &str) -> WriteError {
+        let error = WriteError::new(ErrorKind::Schema).at(Stage::Describe);
+        error.with_table(&self.name).with_message(why)
     }
 
     /// Deletes what is older than a day, after some of the batches. Whether the connection is still

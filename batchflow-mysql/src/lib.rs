@@ -20,7 +20,6 @@ mod session;
 mod settle;
 mod statement;
 mod table;
-mod time;
 mod transaction;
 mod types;
 #[cfg(test)]

@@ -24,41 +24,54 @@ pub(crate) struct Plan {
     pub(crate) table: Arc<Table>,
     pub(crate) columns: Box<[usize]>,
     pub(crate) texts: Texts,
-    /// Set once the server has refused to be sent rows by `LOAD DATA LOCAL INFILE`.
-    pub(crate) no_load: AtomicBool,
+    /// Set once a server has refused to be sent the schema's rows by `LOAD DATA LOCAL INFILE`.
+    no_load: Arc<AtomicBool>,
+    /// The fingerprint of what core knows of the table.
+    pub(crate) seen: u64,
     /// Of the statement of one row, whatever the way.
     pub(crate) fingerprint: u64,
 }
 
 impl Plan {
-    /// Whether rows can be written by way of a file and a temporary table.
-    pub(crate) fn may_load(&self) -> bool {
+    /// Whether so many rows can be written by way of a file and a temporary table.
+    pub(crate) fn may_load(&self, rows: usize) -> bool {
         self.server.local_infile
-            && self.texts.load.is_some()
+            && self.texts.may_load(rows)
             && self.table.may_stage
             && !self.no_load.load(Ordering::Relaxed)
     }
 
-    fn new(batch: &Batch, table: &Arc<Table>, server: &Server) -> Result<Self, WriteError> {
+    /// Writes no more of the schema's rows by `LOAD DATA LOCAL INFILE`; whether that is news.
+    pub(crate) fn forbid_load(&self) -> bool {
+        !self.no_load.swap(true, Ordering::Relaxed)
+    }
+
+    fn new(
+        batch: &Batch,
+        table: &Arc<Table>,
+        server: &Server,
+        no_load: &Arc<AtomicBool>,
+    ) -> Result<Self, WriteError> {
         let schema = batch.schema();
         let columns: Box<[usize]> = batch.columns().into();
         table.check_settable(schema, &columns)?;
         let texts = Texts::new(server, schema, table, &columns);
         Ok(Self {
             fingerprint: fingerprint(&texts.row),
+            seen: table.info().fingerprint(),
             texts,
             server: server.clone(),
             table: Arc::clone(table),
             columns,
-            no_load: AtomicBool::new(false),
+            no_load: Arc::clone(no_load),
         })
     }
 
     /// Whether it is one for this server, which may not be the one that was asked.
     pub(crate) fn suits(&self, server: &Server) -> bool {
         let own = &self.server;
-        (own.family, own.version, own.local_infile)
-            == (server.family, server.version, server.local_infile)
+        (own.family, own.version, own.local_infile, own.last_second)
+            == (server.family, server.version, server.local_infile, server.last_second)
             && own.max_allowed_packet <= server.max_allowed_packet
     }
 }
@@ -77,6 +90,8 @@ struct Known {
     server: Server,
     /// When the table was looked up.
     since: Instant,
+    /// Shared by its plans; see [`Plan::forbid_load`].
+    no_load: Arc<AtomicBool>,
     shapes: Vec<Arc<Plan>>,
 }
 
@@ -95,7 +110,7 @@ impl Plans {
         if let Some(plan) = shape {
             return Some(Ok(Arc::clone(plan)));
         }
-        let plan = match Plan::new(batch, &known.table, &known.server) {
+        let plan = match Plan::new(batch, &known.table, &known.server, &known.no_load) {
             Ok(plan) => Arc::new(plan),
             Err(error) => return Some(Err(error)),
         };
@@ -117,13 +132,13 @@ impl Plans {
             known.server = server.clone();
             known.shapes.clear();
         }
-        Ok(Arc::new(Plan::new(batch, &plan.table, server)?))
+        Ok(Arc::new(Plan::new(batch, &plan.table, server, &plan.no_load)?))
     }
 
     /// A plan for a batch whose table has just been looked up, and is forgotten already: more
     /// schemas are in use than are remembered.
     pub(crate) fn plan_once(batch: &Batch, found: &Found) -> Result<Arc<Plan>, WriteError> {
-        Plan::new(batch, &found.table, &found.server).map(Arc::new)
+        Plan::new(batch, &found.table, &found.server, &Arc::default()).map(Arc::new)
     }
 
     /// When a schema's table was looked up last.
@@ -139,10 +154,13 @@ impl Plans {
 
     fn remember(&self, schema: &Schema, table: Table, server: &Server) -> Arc<Table> {
         let mut all = self.known();
-        let same = |known: &&mut Known| *known.table == table && known.server == *server;
-        if let Some(known) = all.get_mut(schema).filter(same) {
-            known.since = Instant::now();
-            return Arc::clone(&known.table);
+        let mut no_load = Arc::default();
+        if let Some(known) = all.get_mut(schema).filter(|known| *known.table == table) {
+            if known.server == *server {
+                known.since = Instant::now();
+                return Arc::clone(&known.table);
+            }
+            no_load = Arc::clone(&known.no_load);
         }
         if all.len() >= MAX_SCHEMAS {
             all.clear();
@@ -152,6 +170,7 @@ impl Plans {
             table: Arc::clone(&table),
             server: server.clone(),
             since: Instant::now(),
+            no_load,
             shapes: Vec::new(),
         };
         all.insert(schema.clone(), known);

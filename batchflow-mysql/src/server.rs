@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use batchflow_core::{ErrorKind, Stage, WriteError};
 use mysql_async::Conn;
-use mysql_async::prelude::Queryable as _;
 
+use crate::catalog::ask;
 use crate::error::translate;
 
 /// The family of a server.
@@ -35,6 +35,8 @@ pub(crate) struct Server {
     pub(crate) max_allowed_packet: usize,
     /// Whether `LOAD DATA LOCAL INFILE` is allowed.
     pub(crate) local_infile: bool,
+    /// The last second that a `timestamp` holds, since 1970.
+    pub(crate) last_second: i64,
 }
 
 impl Server {
@@ -56,8 +58,8 @@ pub(crate) struct Known {
     pub(crate) server: Server,
     /// What tells it from any other server, across restarts.
     pub(crate) identity: String,
-    /// Whether a transaction of another server can arrive here at any time.
-    pub(crate) in_cluster: bool,
+    /// The expression of it.
+    pub(crate) identity_sql: String,
     pub(crate) read_only: bool,
     /// Whether what `READ COMMITTED` writes can be logged.
     pub(crate) logs_rows: bool,
@@ -65,14 +67,18 @@ pub(crate) struct Known {
 
 const ASK: &str = "SHOW VARIABLES WHERE Variable_name IN ('version', 'max_allowed_packet', \
                    'local_infile', 'log_bin', 'binlog_format', 'server_uuid', 'server_uid', \
-                   'hostname', 'port', 'datadir', 'read_only', 'wsrep_on', \
-                   'group_replication_group_name')";
+                   'hostname', 'port', 'datadir', 'read_only', 'version_compile_machine', \
+                   'version_compile_os')";
+
+/// The variables that tell a server from any other. None of them has all.
+const IDENTITY: [&str; 5] = ["server_uuid", "server_uid", "hostname", "port", "datadir"];
 
 impl Known {
     /// Asks the server. One that is too old is an error that says so.
     pub(crate) async fn read(conn: &mut Conn, loads: bool) -> Result<Self, WriteError> {
-        let answer: Vec<(String, String)> =
-            conn.query(ASK).await.map_err(|error| translate(&error, Stage::Connect, None))?;
+        let answer: Vec<(String, String)> = ask(conn, ASK.to_owned())
+            .await
+            .map_err(|error| translate(&error, Stage::Connect, None))?;
         let found = answer.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value));
         let mut known = Self::of(&found.collect(), loads)?;
         if let Some(most) = conn.opts().max_allowed_packet() {
@@ -93,16 +99,24 @@ impl Known {
             return Err(error.with_message("MySQL 8.0 or MariaDB 10.5 or newer is needed"));
         }
         let packet = get("max_allowed_packet").parse().unwrap_or(1 << 20);
-        let parts = ["server_uuid", "server_uid", "hostname", "port", "datadir"];
+        let machine = get("version_compile_machine").to_ascii_lowercase();
+        let is_wide = (machine.contains("64") || machine == "s390x")
+            && !get("version_compile_os").to_ascii_lowercase().starts_with("win");
+        let to_2106 = family == Family::MariaDb && version >= (11, 5, 0) && is_wide;
+        let expression = |name| {
+            let has = found.contains_key(name);
+            if has { format!("IFNULL(@@GLOBAL.{name}, '')") } else { "''".to_owned() }
+        };
         Ok(Self {
             server: Server {
                 family,
                 version,
                 max_allowed_packet: packet,
                 local_infile: loads && is_on("local_infile"),
+                last_second: if to_2106 { u32::MAX.into() } else { i32::MAX.into() },
             },
-            identity: parts.map(get).join("|"),
-            in_cluster: is_on("wsrep_on") || !get("group_replication_group_name").is_empty(),
+            identity: IDENTITY.map(get).join("|"),
+            identity_sql: format!("CONCAT_WS('|', {})", IDENTITY.map(expression).join(", ")),
             read_only: !matches!(get("read_only"), "OFF" | "0" | "FALSE" | ""),
             logs_rows: !is_on("log_bin") || get("binlog_format") != "STATEMENT",
         })
@@ -156,6 +170,30 @@ mod tests {
             let pairs = [("version", "9.0.1"), ("local_infile", allowed)];
             let known = Known::of(&found(&pairs), loads).unwrap();
             assert_eq!(known.server.local_infile, expected, "{loads} {allowed}");
+        }
+    }
+
+    #[test]
+    fn a_timestamp_ends_in_2106_where_it_may() {
+        let maria = "11.8.3-MariaDB-1+b1";
+        for (version, machine, os, expected) in [
+            (maria, "x86_64", "debian-linux-gnu", 4_294_967_295),
+            (maria, "aarch64", "Linux", 4_294_967_295),
+            (maria, "s390x", "Linux", 4_294_967_295),
+            (maria, "armv7l", "Linux", 2_147_483_647),
+            (maria, "AMD64", "Win64", 2_147_483_647),
+            ("11.4.2-MariaDB", "x86_64", "Linux", 2_147_483_647),
+            ("11.8.0", "x86_64", "Linux", 2_147_483_647),
+            ("", "", "", 2_147_483_647),
+        ] {
+            let version = if version.is_empty() { maria } else { version };
+            let pairs = [
+                ("version", version),
+                ("version_compile_machine", machine),
+                ("version_compile_os", os),
+            ];
+            let known = Known::of(&found(&pairs), true).unwrap();
+            assert_eq!(known.server.last_second, expected, "{version} {machine} {os}");
         }
     }
 

@@ -4,12 +4,12 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use batchflow_core::{ErrorKind, Stage, WriteError};
+use batchflow_core::{Deadline, ErrorKind, Stage, WriteError};
 use futures_util::FutureExt as _;
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Error, Value};
+use mysql_async::{Conn, Error, Row, Value};
 
-use crate::connect::Home;
+use crate::connect::{GivenPool, Home};
 use crate::error::translate;
 use crate::server::{Family, Known};
 
@@ -91,6 +91,11 @@ impl Limit {
         }))
     }
 
+    /// The same of a deadline, and at most so long.
+    pub(crate) fn within(deadline: &Deadline, most: Duration) -> Self {
+        Self::of(Some(deadline.left().map_or(most, |left| left.min(most))))
+    }
+
     /// Whether a session that gives so much need not be told.
     fn covers(self, wanted: Self) -> bool {
         match (self.0, wanted.0) {
@@ -134,6 +139,12 @@ fn isolation(known: &Known) -> &'static str {
     if known.logs_rows { "READ COMMITTED" } else { "REPEATABLE READ" }
 }
 
+/// Begins a transaction in a session that is set so.
+fn start(known: &Known, variables: &[(&'static str, String)]) -> String {
+    let (set, level) = (set(variables), isolation(known));
+    format!("{set}; SET TRANSACTION ISOLATION LEVEL {level}; START TRANSACTION")
+}
+
 /// A connection and what is known of it.
 pub(crate) struct Open {
     /// Taken when it is given back to a pool.
@@ -167,8 +178,33 @@ impl Open {
             isolation(&self.known),
             take(self.mark),
         );
-        let locked = first_value(self.conn()?, &text).await;
-        is_taken(locked.map_err(|error| translate(&error, Stage::Connect, None))?)
+        let locked = first_row(self.conn()?, &text).await;
+        is_taken(locked.map_err(|error| translate(&error, Stage::Connect, None))?.as_ref())
+    }
+
+    /// Begins a transaction on a connection of a pool. Whose server it is a connection to is asked
+    /// each time: a pool may lead to several.
+    async fn begin(
+        &mut self,
+        limit: Limit,
+        pool: &GivenPool,
+        resets: bool,
+    ) -> Result<(), WriteError> {
+        let known = Arc::clone(&self.known);
+        let all = variables(&known, limit);
+        let kept = if resets { String::new() } else { save(&all) + "; " };
+        let text =
+            format!("{kept}{}, {}; {}", take(self.mark), known.identity_sql, start(&known, &all));
+        let failed = |error| translate(&error, Stage::Connect, None);
+        let told = first_row(self.conn()?, &text).await.map_err(failed)?;
+        is_taken(told.as_ref())?;
+        let identity = told.and_then(|row| row.get_opt::<String, _>(1)?.ok());
+        if identity.as_ref() == Some(&known.identity) {
+            return Ok(());
+        }
+        self.known = pool.learn(self.conn()?).await?;
+        let text = format!("ROLLBACK; {}", start(&self.known, &variables(&self.known, limit)));
+        self.conn()?.query_drop(text).await.map_err(failed)
     }
 
     /// Puts the user's own settings right.
@@ -201,26 +237,33 @@ fn take(mark: Mark) -> String {
     format!("SELECT GET_LOCK('{}', 0)", mark.lock())
 }
 
-fn is_taken(locked: Option<Value>) -> Result<(), WriteError> {
-    match locked {
-        Some(Value::Int(1) | Value::UInt(1)) => Ok(()),
-        Some(Value::Bytes(one)) if one == b"1" => Ok(()),
-        _ => {
-            let error = WriteError::new(ErrorKind::Unsupported).at(Stage::Connect);
-            Err(error.with_message("the server refuses GET_LOCK, by which sessions are found"))
-        }
-    }
+fn is_taken(told: Option<&Row>) -> Result<(), WriteError> {
+    has_lock(told.and_then(|row| row.as_ref(0)))
 }
 
-/// The first value of several statements that are sent at once. All their answers are read.
-pub(crate) async fn first_value(conn: &mut Conn, text: &str) -> Result<Option<Value>, Error> {
+fn has_lock(answer: Option<&Value>) -> Result<(), WriteError> {
+    match answer {
+        Some(Value::Int(1) | Value::UInt(1)) => return Ok(()),
+        Some(Value::Bytes(one)) if one == b"1" => return Ok(()),
+        _ => {}
+    }
+    // No other session has a lock of this name. NULL is the answer where someone has ended the
+    // statement, or the server had no memory for it.
+    let kind = match answer {
+        Some(Value::NULL) => ErrorKind::Timeout,
+        _ => ErrorKind::Unsupported,
+    };
+    let error = WriteError::new(kind).at(Stage::Connect);
+    Err(error.with_message("the server refuses GET_LOCK, by which sessions are found"))
+}
+
+/// The first row of several statements that are sent at once. All their answers are read.
+async fn first_row(conn: &mut Conn, text: &str) -> Result<Option<Row>, Error> {
     let mut first = None;
     let mut answers = conn.query_iter(text).await?;
     while !answers.is_empty() {
-        let rows: Vec<mysql_async::Row> = answers.collect().await?;
-        for row in rows {
-            first = first.or_else(|| row.as_ref(0).cloned());
-        }
+        let rows: Vec<Row> = answers.collect().await?;
+        first = first.or_else(|| rows.into_iter().next());
     }
     answers.drop_result().await?;
     Ok(first)
@@ -278,26 +321,14 @@ impl Session {
 
     /// Begins a transaction whose statements are given so long each.
     pub(crate) async fn begin(&mut self, limit: Limit) -> Result<(), WriteError> {
-        let known = &self.open.known;
-        let (text, locks) = match &self.home {
-            Home::Given { resets, .. } => {
-                let all = variables(known, limit);
-                let kept = if *resets { String::new() } else { save(&all) + "; " };
-                let (set, level) = (set(&all), isolation(known));
-                let lock = take(self.open.mark);
-                let text = format!(
-                    "{kept}{set}; {lock}; SET TRANSACTION ISOLATION LEVEL {level}; \
-                     START TRANSACTION"
-                );
-                (text, true)
-            }
+        match &self.home {
+            Home::Given { resets, pool } => self.open.begin(limit, pool, *resets).await?,
             _ if self.open.limit.covers(limit) => return Ok(()),
-            _ => (set(&limit.variables(known)), false),
-        };
-        let locked = first_value(self.open.conn()?, &text).await;
-        let locked = locked.map_err(|error| translate(&error, Stage::Connect, None))?;
-        if locks {
-            is_taken(locked)?;
+            _ => {
+                let text = set(&limit.variables(&self.open.known));
+                let told = self.open.conn()?.query_drop(text).await;
+                told.map_err(|error| translate(&error, Stage::Connect, None))?;
+            }
         }
         self.open.limit = limit;
         Ok(())
@@ -311,8 +342,8 @@ impl Session {
                 pool.take_back(open);
                 drop(permit);
             }
-            Home::Given { resets, pages } => {
-                pages.take_back(open.page);
+            Home::Given { resets, pool } => {
+                pool.take_back(open.page);
                 if resets || open.restore().await {
                     // Goes back to its pool.
                     drop(open.conn.take());
@@ -325,6 +356,8 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use batchflow_core::ErrorClass;
+
     use super::*;
 
     #[test]
@@ -335,6 +368,17 @@ mod tests {
             assert_eq!(Limit::of(Some(left)), Limit(Some(limit)), "{left:?}");
         }
         assert_eq!(Limit::of(None), Limit(None));
+    }
+
+    #[test]
+    fn a_lock_that_somebody_kept_from_the_session_is_asked_for_again() {
+        assert!(has_lock(Some(&Value::Int(1))).is_ok());
+        assert!(has_lock(Some(&Value::Bytes(b"1".to_vec()))).is_ok());
+        let class = |answer| has_lock(answer).unwrap_err().kind().class();
+        // The answer to a KILL QUERY.
+        assert_eq!(class(Some(&Value::NULL)), ErrorClass::Transient);
+        assert_eq!(class(Some(&Value::Int(0))), ErrorClass::Systemic);
+        assert_eq!(class(None), ErrorClass::Systemic);
     }
 
     #[test]

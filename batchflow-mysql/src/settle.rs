@@ -1,8 +1,8 @@
 //! What became of a commit whose answer never came: its session is seen to end, then the ledger is
 //! asked, where there is one.
 //!
-//! Another server than the transaction's own has only the ledger to tell by, and only that it was
-//! committed: it may not have heard yet, or never will.
+//! Another server than the transaction's own sees no session of it end. It has only the ledger to
+//! tell by, and only that it was committed: it may not have heard yet, or never will.
 
 use std::time::Duration;
 
@@ -45,16 +45,12 @@ pub(crate) async fn settle(
     match noted {
         Some(true) => Ok(Settled::Committed),
         Some(false) if is_same => Ok(Settled::NotApplied),
-        _ if is_same => Ok(Settled::Unknown),
-        _ if known.in_cluster => {
-            let error = WriteError::new(ErrorKind::Connection).at(Stage::Settle);
-            Err(error.with_message("another server of the cluster cannot tell"))
+        None if is_same => Ok(Settled::Unknown),
+        _ => {
+            let kind = if known.read_only { ErrorKind::ReadOnly } else { ErrorKind::Connection };
+            let error = WriteError::new(kind).at(Stage::Settle);
+            Err(error.with_message("another server cannot tell whether the session has ended"))
         }
-        _ if known.read_only => {
-            let error = WriteError::new(ErrorKind::ReadOnly).at(Stage::Settle);
-            Err(error.with_message("a replica cannot tell"))
-        }
-        _ => Ok(Settled::Unknown),
     }
 }
 

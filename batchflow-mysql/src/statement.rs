@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use batchflow_core::Schema;
-use batchflow_core::sql::{ConflictClause, Dialect, Insert};
+use batchflow_core::sql::{ConflictClause, Dialect, Insert, quote_with};
 
 use crate::server::Server;
 use crate::table::{Table, TableColumn};
@@ -34,14 +34,7 @@ impl Dialect for MySql<'_> {
     }
 
     fn quote(&self, name: &str, out: &mut String) {
-        out.push('`');
-        for letter in name.chars() {
-            if letter == '`' {
-                out.push('`');
-            }
-            out.push(letter);
-        }
-        out.push('`');
+        quote_with('`', name, out);
     }
 
     fn now(&self) -> &'static str {
@@ -76,9 +69,8 @@ impl Dialect for MySql<'_> {
 
 /// An identifier in backticks.
 pub(crate) fn quoted(name: &str) -> String {
-    let mut text = String::new();
-    MySql { table: "", now: "", proposed: None, given: true, numbered: None }
-        .quote(name, &mut text);
+    let mut text = String::with_capacity(name.len() + 2);
+    quote_with('`', name, &mut text);
     text
 }
 
@@ -157,6 +149,13 @@ impl Texts {
     pub(crate) fn loads_in_memory(&self, rows: usize) -> bool {
         let bytes = self.load.as_ref().and_then(|load| load.bytes);
         bytes.is_some_and(|bytes| bytes.saturating_mul(rows) <= MEMORY)
+    }
+
+    /// Whether so many rows fit into the temporary table.
+    pub(crate) fn may_load(&self, rows: usize) -> bool {
+        let fit = |bytes: usize| bytes.saturating_mul(rows) <= MEMORY;
+        // One that is not in memory grows.
+        self.load.as_ref().is_some_and(|load| load.bytes.is_none_or(fit))
     }
 
     /// For so many rows.

@@ -7,9 +7,10 @@ use batchflow_core::{
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error};
 
-use crate::catalog::{self, Column as CatalogColumn, Found, Index, Relation, quoted};
+use crate::catalog::{self, Column as CatalogColumn, Found, Index, Relation};
 use crate::collation;
 use crate::server::Server;
+use crate::statement::quoted;
 use crate::types::{ColumnType, TypeKind};
 
 /// A schema's table as the catalog has it.

@@ -4,19 +4,19 @@
 //! and the commit. Until the commit is sent nothing can be applied, whatever becomes of the
 //! connection. From then on a lost answer leaves the batch unknown, with a token to ask by.
 
-use batchflow_core::{Attempt, Batch, CommitToken, ConflictStrategy, ErrorKind, Stage, WriteError};
+use batchflow_core::{
+    Attempt, Batch, CommitToken, ConflictStrategy, Deadline, ErrorKind, Stage, WriteError,
+};
 use mysql_async::Error;
 use mysql_async::prelude::Queryable as _;
 use tokio::time::timeout;
 
 use crate::error::translate;
-use crate::fence::{Fences, Whom};
+use crate::fence::Whom;
 use crate::guarded::Guarded;
 use crate::ledger::Ledger;
 use crate::plan::Plan;
-use crate::session::Session;
 use crate::settle::Started;
-use crate::time::Time;
 use crate::verdict::{error_of, refuses_commit};
 use crate::way::{Failed, Payload};
 
@@ -40,25 +40,21 @@ pub(crate) struct Transaction<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) batch: &'a Batch,
     pub(crate) attempt: &'a Attempt,
-    pub(crate) time: Time,
+    pub(crate) deadline: Deadline,
     pub(crate) ledger: Option<&'a Ledger>,
 }
 
 impl Transaction<'_> {
-    /// Writes the batch, whole or not at all. How many rows the server says it inserted, where it
-    /// can tell: an update may count as two rows, or none.
+    /// Writes the batch in a transaction that has begun, whole or not at all. How many rows the
+    /// server says it inserted, where it can tell: an update may count as two rows, or none.
     pub(crate) async fn run(
         &self,
         payload: Payload,
-        fences: &Fences,
-        session: Session,
+        mut open: Guarded<'_>,
     ) -> Result<Option<u64>, Ended> {
-        let mut open = Guarded::new(session, fences);
         let sent = {
-            let session = open.session()?;
+            let conn = open.session()?.conn()?;
             let send = async {
-                session.begin(self.time.limit()).await.map_err(Sent::NotBegun)?;
-                let conn = session.conn().map_err(Sent::NotBegun)?;
                 let affected = payload.send(conn, self.plan).await.map_err(Sent::Failed)?;
                 let strategy = self.batch.schema().strategy();
                 let counts = matches!(strategy, ConflictStrategy::Fail | ConflictStrategy::Ignore)
@@ -67,22 +63,18 @@ impl Transaction<'_> {
             };
             tokio::select! {
                 biased;
-                why = self.time.stopped(self.attempt) => Err(Sent::Stopped(why)),
+                why = self.deadline.stopped(self.attempt) => Err(Sent::Stopped(why)),
                 sent = send => sent,
             }
         };
         let affected = match sent {
             Ok(affected) => affected,
             Err(Sent::Failed(failed)) => {
-                open.end(Some(error_of(&failed))).await;
+                open.end(Some(error_of(&failed)), self.deadline.grace()).await;
                 return Err(Ended::Refused(failed));
             }
-            Err(Sent::NotBegun(error)) => {
-                open.end(None).await;
-                return Err(Ended::Error(error));
-            }
             Err(Sent::Stopped(why)) => {
-                open.fence(self.time.grace()).await;
+                open.fence(self.deadline.grace()).await;
                 return Err(Ended::Error(why));
             }
         };
@@ -114,8 +106,8 @@ impl Transaction<'_> {
                 answer = &mut commit => Some(answer),
                 // A commit is never cancelled: one that waits for a replica would then return
                 // without it.
-                _ = self.time.stopped(self.attempt) => {
-                    timeout(self.time.grace(), commit).await.ok()
+                _ = self.deadline.stopped(self.attempt) => {
+                    timeout(self.deadline.grace(), commit).await.ok()
                 }
             }
         };
@@ -137,7 +129,7 @@ impl Transaction<'_> {
                     Some(ledger) => ledger.place(&error, Stage::Write),
                     None => translate(&error, Stage::Write, None),
                 };
-                open.end(Some(&error)).await;
+                open.end(Some(&error), self.deadline.grace()).await;
                 Err(told)
             }
             Some(Err(NotCommitted::Commit(error))) => {
@@ -146,7 +138,7 @@ impl Transaction<'_> {
                     open.leave_alone(false);
                     // At this stage it would be in doubt.
                     let told = translate(&error, Stage::Write, about);
-                    open.end(Some(&error)).await;
+                    open.end(Some(&error), self.deadline.grace()).await;
                     return Err(told.at(Stage::Commit));
                 }
                 open.discard();
@@ -163,7 +155,6 @@ impl Transaction<'_> {
 
 /// Why a batch was not written up to its commit.
 enum Sent {
-    NotBegun(WriteError),
     Failed(Failed),
     Stopped(WriteError),
 }

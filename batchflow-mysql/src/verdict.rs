@@ -33,8 +33,10 @@ pub(crate) fn of_refusal(failed: &Failed, batch: &Batch, table: &Table) -> (Writ
         Failed::Write(error, part) => (error, *part),
         Failed::Way(error) => {
             let told = translate(error, Stage::Write, Some((batch, table)));
-            let next = match told.kind().class() {
-                ErrorClass::Transient | ErrorClass::Stop => Next::GiveUp,
+            let next = match (told.kind(), told.kind().class()) {
+                // It is the temporary table that the server has no room for.
+                (ErrorKind::Resource, _) => Next::NoLoad,
+                (_, ErrorClass::Transient | ErrorClass::Stop) => Next::GiveUp,
                 _ => Next::NoLoad,
             };
             return (told, next);

@@ -43,24 +43,34 @@ impl GivenPool {
         }
     }
 
-    pub(crate) async fn acquire(&self) -> Result<Session, WriteError> {
+    /// A connection of the pool. What is known of its server is what was learnt last: that it is
+    /// another one is seen as a transaction begins.
+    pub(crate) async fn acquire(self: &Arc<Self>) -> Result<Session, WriteError> {
         let mut conn =
             self.pool.get_conn().await.map_err(|error| translate(&error, Stage::Connect, None))?;
         let version = conn.server_version();
         let learnt = self.learnt().filter(|l| l.version == version && !l.is_stale);
         let known = match learnt {
             Some(learnt) => learnt.known,
-            None => {
-                let known =
-                    Arc::new(Known::read(&mut conn, self.loads.load(Ordering::Relaxed)).await?);
-                let (mine, opts) = (Arc::clone(&known), conn.opts().clone());
-                *self.lock() = Some(Learnt { version, known: mine, is_stale: false, opts });
-                known
-            }
+            None => self.learn(&mut conn).await?,
         };
         let resets = conn.opts().pool_opts().reset_connection();
-        let (page, pages) = (self.pages.take(), self.pages.clone());
-        Ok(Session::new(Open::new(conn, known, page, 0), Home::Given { resets, pages }))
+        let (page, pool) = (self.pages.take(), Arc::clone(self));
+        Ok(Session::new(Open::new(conn, known, page, 0), Home::Given { resets, pool }))
+    }
+
+    /// Asks a connection's server about itself, and remembers the answer.
+    pub(crate) async fn learn(&self, conn: &mut Conn) -> Result<Arc<Known>, WriteError> {
+        let known = Arc::new(Known::read(conn, self.loads.load(Ordering::Relaxed)).await?);
+        let (version, opts) = (conn.server_version(), conn.opts().clone());
+        let mine = Arc::clone(&known);
+        *self.lock() = Some(Learnt { version, known: mine, is_stale: false, opts });
+        Ok(known)
+    }
+
+    /// A page whose session ended its last batch for certain.
+    pub(crate) fn take_back(&self, page: Page) {
+        self.pages.take_back(page);
     }
 
     /// A connection of its own, opened as the pool opens its own: the pool may be busy with what

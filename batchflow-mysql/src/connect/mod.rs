@@ -31,7 +31,7 @@ pub(crate) enum Home {
     /// A pool that was given: whether it resets what it is given back.
     Given {
         resets: bool,
-        pages: Pages,
+        pool: Arc<GivenPool>,
     },
     /// Nothing: it is ended after use.
     Aside {
@@ -50,8 +50,8 @@ impl fmt::Debug for Home {
 }
 
 /// The ledger's pages that no session uses: as many as were ever in use at once.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Pages(Arc<Mutex<Vec<Page>>>);
+#[derive(Debug, Default)]
+struct Pages(Mutex<Vec<Page>>);
 
 impl Pages {
     fn take(&self) -> Page {
@@ -59,7 +59,7 @@ impl Pages {
         free.unwrap_or_else(Page::new)
     }
 
-    pub(crate) fn take_back(&self, page: Page) {
+    fn take_back(&self, page: Page) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(page);
     }
 }
@@ -68,7 +68,7 @@ impl Pages {
 #[derive(Debug)]
 pub(crate) enum Source {
     Own(Arc<OwnPool>),
-    Given(GivenPool),
+    Given(Arc<GivenPool>),
 }
 
 impl Source {

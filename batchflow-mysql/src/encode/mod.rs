@@ -13,7 +13,7 @@
 //! | `char`, `varchar`, `text` | text, and any other kind but bytes and arrays by its text; characters of the column's character set, as long as it is |
 //! | `binary`, `varbinary`, `blob` | bytes, text as UTF-8, UUIDs as 16 bytes; `binary(n)` is filled up with zeros |
 //! | `enum`, `set` | text that is a member, letter by letter, or members with commas between |
-//! | `date`, `datetime`, `timestamp` | dates, timestamps in UTC, ISO 8601 text; `timestamp` only its range |
+//! | `date`, `datetime`, `timestamp` | dates, timestamps in UTC, ISO 8601 text; `timestamp` only its range, which ends in 2106 on MariaDB from 11.5 on where that has 64 bits, else in 2038 |
 //! | `time` | times; text `[-]hours:minutes[:seconds]`, to 838:59:59 |
 //! | `json` | JSON, and text that is |
 //! | `uuid` | UUIDs, and text of one |
@@ -41,6 +41,7 @@ use mysql_async::Value;
 
 use self::refusal::{Fit, KIND, NOT_NULL, TOO_LONG};
 use self::text::Charset;
+use crate::server::Server;
 use crate::table::{Table, TableColumn};
 use crate::types::TypeKind;
 
@@ -49,6 +50,7 @@ use crate::types::TypeKind;
 /// The values of one column are all of one kind, or NULL, so that they can be sent in bulk. Values
 /// that their columns cannot hold are their rows' `data` errors: the error blames all of them.
 pub(crate) fn parameters(
+    server: &Server,
     table: &Table,
     columns: &[usize],
     batch: &Batch,
@@ -64,12 +66,13 @@ pub(crate) fn parameters(
     let mut values = Vec::with_capacity(batch.len() * fields.len());
     for row in 0..batch.len() {
         for &(at, column, charset) in &fields {
-            match cell(column, charset, batch.get(row, at)) {
+            match cell(server, column, charset, batch.get(row, at)) {
                 Ok(value) => values.push(value),
                 Err(_) => {
                     let fields = fields.iter().map(|(at, column, _)| (*at, *column));
                     return Err(refusal::refuse(batch, &fields, |column, value| {
-                        cell(column, Charset::of(column.charset.as_deref()), value).map(drop)
+                        let charset = Charset::of(column.charset.as_deref());
+                        cell(server, column, charset, value).map(drop)
                     }));
                 }
             }
@@ -80,7 +83,12 @@ pub(crate) fn parameters(
 
 /// One value as its column is sent it.
 #[inline]
-fn cell(column: &TableColumn, charset: Charset, value: ValueRef<'_>) -> Fit<Value> {
+fn cell(
+    server: &Server,
+    column: &TableColumn,
+    charset: Charset,
+    value: ValueRef<'_>,
+) -> Fit<Value> {
     if value.is_null() {
         return if column.refuses_null { Err(NOT_NULL) } else { Ok(Value::NULL) };
     }
@@ -118,7 +126,7 @@ fn cell(column: &TableColumn, charset: Charset, value: ValueRef<'_>) -> Fit<Valu
             }
         },
         TypeKind::DateTime(digits) => moment::datetime(value, *digits)?,
-        TypeKind::Timestamp(digits) => moment::timestamp(value, *digits)?,
+        TypeKind::Timestamp(digits) => moment::timestamp(value, *digits, server.last_second)?,
         TypeKind::Date => moment::date(value)?,
         TypeKind::Time(digits) => moment::time(value, *digits)?,
         TypeKind::Double { unsigned } => {

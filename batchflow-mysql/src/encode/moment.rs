@@ -19,10 +19,6 @@ const LONGEST: u64 = (838 * 3_600 + 59 * 60 + 59) * 1_000_000;
 /// servers' manuals, and all are stored.
 const DAYS: std::ops::RangeInclusive<i64> = -719_528..=2_932_896;
 
-/// The first second that a `timestamp` holds, and the last: MySQL's, and MariaDB's to its version
-/// 11.4.
-const SECONDS: std::ops::RangeInclusive<i64> = 1..=2_147_483_647;
-
 /// A date and time of the clock of UTC, for a column of so many digits of a second.
 #[inline]
 pub(super) fn datetime(value: ValueRef<'_>, digits: u8) -> Fit<Value> {
@@ -30,12 +26,12 @@ pub(super) fn datetime(value: ValueRef<'_>, digits: u8) -> Fit<Value> {
     Ok(civil(days, micros))
 }
 
-/// An instant, in the range of a `timestamp`.
+/// An instant from 1970 to the last second that a `timestamp` holds.
 #[inline]
-pub(super) fn timestamp(value: ValueRef<'_>, digits: u8) -> Fit<Value> {
+pub(super) fn timestamp(value: ValueRef<'_>, digits: u8, last: i64) -> Fit<Value> {
     let (days, micros) = rounded(instant(value)?, digits)?;
     let seconds = days * DAY_SECONDS + (micros / 1_000_000) as i64;
-    if SECONDS.contains(&seconds) { Ok(civil(days, micros)) } else { Err(RANGE) }
+    if (1..=last).contains(&seconds) { Ok(civil(days, micros)) } else { Err(RANGE) }
 }
 
 /// A day; of a timestamp, its day in UTC.
@@ -172,14 +168,16 @@ mod tests {
         ] {
             assert_eq!(datetime(value, digits).is_ok(), fits, "{value:?} {digits}");
         }
-        for (value, fits) in [
-            (at(0, 999_999_000), false),
-            (at(1, 0), true),
-            (at(2_147_483_647, 999_999_000), true),
-            (at(2_147_483_647, 999_999_500), false),
-            (at(2_147_483_648, 0), false),
-        ] {
-            assert_eq!(timestamp(value, 6).is_ok(), fits, "{value:?}");
+        for last in [i64::from(i32::MAX), i64::from(u32::MAX)] {
+            for (value, fits) in [
+                (at(0, 999_999_000), false),
+                (at(1, 0), true),
+                (at(last, 999_999_000), true),
+                (at(last, 999_999_500), false),
+                (at(last + 1, 0), false),
+            ] {
+                assert_eq!(timestamp(value, 6, last).is_ok(), fits, "{value:?}");
+            }
         }
         for (value, fits) in [
             (text("838:59:59"), true),

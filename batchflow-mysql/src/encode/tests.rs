@@ -93,15 +93,16 @@ struct Target<'a> {
     sql: &'a str,
     schema: Schema,
     table: Table,
+    server: &'a Server,
 }
 
 impl<'a> Target<'a> {
-    async fn new(conn: &'a mut Conn, server: &Server, sql: &'a str) -> Self {
+    async fn new(conn: &'a mut Conn, server: &'a Server, sql: &'a str) -> Self {
         run(conn, "DROP TABLE IF EXISTS t").await;
         run(conn, &format!("CREATE TABLE t (id BIGINT PRIMARY KEY, c {sql})")).await;
         let schema = Schema::new("t", ConflictStrategy::Fail, ["id", "c"]).unwrap();
         let table = Table::read(conn, server, &schema).await.unwrap();
-        Self { conn, sql, schema, table }
+        Self { conn, sql, schema, table, server }
     }
 
     fn encode(&self, values: &[Value]) -> Result<Vec<mysql_async::Value>, String> {
@@ -109,7 +110,7 @@ impl<'a> Target<'a> {
             Request::new(&self.schema).set("id", id).set("c", value.clone())
         };
         let batch = Batch::from_requests((0..).zip(values).map(row).collect()).unwrap();
-        parameters(&self.table, &[0, 1], &batch).map_err(|error| {
+        parameters(self.server, &self.table, &[0, 1], &batch).map_err(|error| {
             assert_eq!(error.column(), Some("c"));
             assert_eq!(error.blame(), [0]);
             error.message().unwrap_or_default().to_owned()

@@ -16,6 +16,7 @@ const MARIADB: Server = Server {
     version: (10, 11, 6),
     max_allowed_packet: 1 << 24,
     local_infile: false,
+    last_second: 2_147_483_647,
 };
 
 fn names() -> Vec<String> {
@@ -118,6 +119,7 @@ fn a_plan_is_one_for_the_server_that_it_is_sent_to() {
         with(|server| server.version = (11, 4, 1)),
         with(|server| server.max_allowed_packet /= 2),
         with(|server| server.local_infile = true),
+        with(|server| server.last_second *= 2),
     ] {
         let plan = get(&plans, &batch);
         assert!(!plan.suits(&other), "{other:?}");
@@ -126,6 +128,24 @@ fn a_plan_is_one_for_the_server_that_it_is_sent_to() {
         assert!(get(&plans, &batch).suits(&other), "the next ones are as it is");
         plans.adapt(&batch, &plan, &MARIADB).unwrap();
     }
+}
+
+#[test]
+fn what_may_not_be_loaded_is_loaded_by_no_plan_of_its_schema() {
+    let loads = |version| Server { version, local_infile: true, ..MARIADB };
+    let (first, second) = (loads((10, 11, 6)), loads((11, 4, 1)));
+    let (plans, schema) = (Plans::default(), schema("wide"));
+    plans.learn(&schema, wide(), &first);
+    let rows = batch(&schema, 0b11);
+    let plan = get(&plans, &rows);
+    let other = plans.adapt(&rows, &plan, &second).unwrap();
+    assert!(plan.may_load(1) && other.may_load(1));
+    assert!(plan.forbid_load() && !plan.forbid_load(), "it is said once");
+    assert!(!other.may_load(1), "in use");
+    assert!(!plans.adapt(&rows, &plan, &second).unwrap().may_load(1), "adapted");
+    assert!(!get(&plans, &batch(&schema, 0b1)).may_load(1), "of other columns");
+    plans.learn(&schema, wide(), &first);
+    assert!(!get(&plans, &rows).may_load(1), "looked up by another server");
 }
 
 #[test]

@@ -6,7 +6,13 @@ use crate::types::ColumnType;
 
 fn server(family: Family) -> Server {
     let version = if family == Family::MySql { (9, 0, 0) } else { (10, 11, 6) };
-    Server { family, version, max_allowed_packet: 1 << 24, local_infile: true }
+    Server {
+        family,
+        version,
+        max_allowed_packet: 1 << 24,
+        local_infile: true,
+        last_second: 2_147_483_647,
+    }
 }
 
 fn table(columns: &[(&str, &str, TypeKind)], other_unique_keys: bool) -> Table {

@@ -17,6 +17,7 @@ use super::cut::Cut;
 use super::{Failed, bulk, rows};
 use crate::plan::Plan;
 use crate::statement::LoadTexts;
+use crate::types::TypeKind;
 
 /// So many bytes are handed over at once, where a packet may be so long.
 const CHUNK: usize = 256 << 10;
@@ -41,7 +42,9 @@ impl Loaded {
         } else {
             cut.statements(&plan.texts.repeated)
         };
-        let body = Bytes::from(file(&values, plan.columns.len()));
+        let columns = plan.columns.iter().filter_map(|&at| plan.table.columns.get(at));
+        let years: Vec<bool> = columns.map(|column| column.ty.kind == TypeKind::Year).collect();
+        let body = Bytes::from(file(&values, &years));
         Self { body, values, parts, rows: cut.rows() }
     }
 
@@ -117,15 +120,20 @@ async fn load(
 }
 
 /// The rows as a LOAD reads them: fields between tabs, rows between line ends, escaped by
-/// backslashes.
-fn file(values: &[Value], width: usize) -> Vec<u8> {
+/// backslashes. `years` says which columns hold years.
+fn file(values: &[Value], years: &[bool]) -> Vec<u8> {
     let mut out = Vec::with_capacity(values.len() * 16);
-    for row in values.chunks(width.max(1)) {
-        for (at, value) in row.iter().enumerate() {
+    for row in values.chunks(years.len().max(1)) {
+        for (at, (value, is_year)) in row.iter().zip(years).enumerate() {
             if at > 0 {
                 out.push(b'\t');
             }
-            field(value, &mut out);
+            match value {
+                // The server takes a text of fewer digits for another year. Writing into memory
+                // cannot fail.
+                Value::Int(year) if *is_year => drop(write!(out, "{year:04}")),
+                value => field(value, &mut out),
+            }
         }
         out.push(b'\n');
     }
@@ -192,12 +200,14 @@ mod tests {
             Value::Time(true, 34, 22, 59, 59, 7),
             Value::Date(12, 3, 4, 5, 6, 7, 8),
         ];
-        let shown = String::from_utf8(file(&rows, 4)).unwrap();
+        let shown = String::from_utf8(file(&rows, &[false; 4])).unwrap();
         let lines = [
             "\\N\ta\\tb\\nc\\\\N\\0\\r\t-5\t",
             "1e300\t1.0000000149011612e-1\t-838:59:59.000007\t0012-03-04 05:06:07.000008",
             "",
         ];
         assert_eq!(shown, lines.join("\n"));
+        let years = [Value::Int(0), Value::Int(0), Value::NULL, Value::Int(1)];
+        assert_eq!(file(&years, &[true, false]), b"0000\t0\n\\N\t1\n");
     }
 }

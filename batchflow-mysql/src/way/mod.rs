@@ -35,8 +35,8 @@ const LOAD_ROWS: usize = 5_000;
 
 impl Way {
     /// The way that a batch takes: the one wanted, or else the best by server, size, width and
-    /// strategy; and if it cannot be taken, the next that can.
-    pub(crate) fn choose(wanted: Option<Self>, plan: &Plan, batch: &Batch) -> Self {
+    /// strategy; and if it cannot be taken, or is a LOAD and `loads` is not so, the next that can.
+    pub(crate) fn choose(wanted: Option<Self>, plan: &Plan, batch: &Batch, loads: bool) -> Self {
         let bulk = plan.server.takes_bulk() && !plan.columns.is_empty();
         let best = match wanted {
             Some(way) => way,
@@ -49,7 +49,9 @@ impl Way {
         };
         match best {
             // Only the rows of one statement are sure to be written in their order.
-            Self::Load if plan.may_load() && batch.has_distinct_keys() => Self::Load,
+            Self::Load if loads && plan.may_load(batch.len()) && batch.has_distinct_keys() => {
+                Self::Load
+            }
             Self::Load | Self::Bulk if bulk => Self::Bulk,
             _ => Self::Rows,
         }
@@ -71,7 +73,7 @@ impl Payload {
     /// Encodes a batch for a way. A value that its column cannot hold is its row's `data` error; a
     /// row too long for the server, its row's `too_large`.
     pub(crate) fn encode(way: Way, plan: &Plan, batch: &Batch) -> Result<Self, WriteError> {
-        let values = encode::parameters(&plan.table, &plan.columns, batch)?;
+        let values = encode::parameters(&plan.server, &plan.table, &plan.columns, batch)?;
         let cut = Cut::new(plan, batch, &values)?;
         Ok(match way {
             Way::Bulk => Self::Bulk { packets: cut.packets(), values },

@@ -1,8 +1,10 @@
 //! Promises 3, 8 and 9: how attempts end that are given up, and what is known of them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use batchflow_core::testing::{Direction, Ending, Flow, Proxy};
 use batchflow_mysql::client::prelude::Queryable as _;
 use batchflow_mysql::client::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 use batchflow_mysql::{
@@ -11,7 +13,8 @@ use batchflow_mysql::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Database, rows};
+use crate::support::framing::{address, through};
+use crate::support::{Database, rows, url};
 
 /// Whose connections a driver writes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,15 +43,22 @@ struct Place {
 
 impl Place {
     async fn new(whose: Whose, way: Way) -> Self {
+        Self::through(None, whose, way).await
+    }
+
+    /// With a driver that is told another address than the server's.
+    async fn through(proxy: Option<SocketAddr>, whose: Whose, way: Way) -> Self {
         let database = Database::new("ends").await;
         database.execute("CREATE TABLE t (id INT PRIMARY KEY, name TEXT) ENGINE=InnoDB").await;
+        let own = database.url().to_owned();
+        let url = proxy.map_or(own.clone(), |address| through(&own, address));
         let driver = match whose {
             Whose::Own => {
-                let config = MysqlConfig::from_url(database.url()).unwrap();
+                let config = MysqlConfig::from_url(&url).unwrap();
                 let config = config.pool_size(1).way(way).local_infile(true);
                 MysqlDriver::connect_with(config).await.unwrap()
             }
-            Whose::Given => MysqlDriver::from_pool(Pool::new(database.url())).with_way(way),
+            Whose::Given => MysqlDriver::from_pool(Pool::new(&*url)).with_way(way),
         };
         let schema = Schema::new("t", ConflictStrategy::Fail, ["id", "name"]).unwrap();
         let (watcher, locker) = (database.connect().await, database.connect().await);
@@ -199,6 +209,54 @@ async fn promise_3_a_cancelled_write_returns_once_it_has_ended() {
         assert_eq!(place.ids().await, ["1", "2", "19"], "{whose:?} {way:?}");
         place.driver.close().await;
     }
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_3_what_a_lost_connection_runs_has_ended_when_its_error_is_told() {
+    for way in [Way::Bulk, Way::Rows, Way::Load] {
+        let proxy = Proxy::start(address(&url())).await.unwrap();
+        let mut place = Place::through(Some(proxy.address()), Whose::Own, way).await;
+        place.write(1).await;
+        place.lock().await;
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let attempt = Attempt::new().with_deadline(deadline);
+        let (driver, batch) = (place.driver.clone(), place.batch(19));
+        let write = tokio::spawn(async move { driver.write(batch, &attempt).await });
+        place.until_busy(true).await;
+        proxy.cut_all(Ending::Reset);
+        let error = write.await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connection, "{way:?}: {error}");
+        assert_eq!(error.applied(), Applied::Nothing, "{way:?}");
+        assert!(!place.busy().await, "{way:?}: promise 3: it was seen to end");
+        // Its row is nobody's: not even for a moment is it locked.
+        let free = "SET SESSION innodb_lock_wait_timeout = 1; INSERT INTO t VALUES (19, 'free')";
+        place.watcher.query_drop(free).await.unwrap();
+        place.unlock().await;
+        place.driver.close().await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_9_an_error_is_told_though_no_answer_comes_any_more() {
+    let proxy = Proxy::start(address(&url())).await.unwrap();
+    let mut place = Place::through(Some(proxy.address()), Whose::Own, Way::Rows).await;
+    place.write(1).await;
+    place.lock().await;
+    let given = Duration::from_secs(2);
+    let attempt = Attempt::new().with_deadline(Instant::now() + given);
+    let (driver, batch) = (place.driver.clone(), place.batch(19));
+    let write = tokio::spawn(async move { driver.write(batch, &attempt).await });
+    place.until_busy(true).await;
+    // From here on the server's answers arrive, and nothing that is asked.
+    proxy.flow(Direction::ToServer, Flow::Stall);
+    place.locker.query_drop("COMMIT").await.unwrap();
+    // As long as core waits.
+    let told = timeout(given * 2, write).await.expect("promise 9").unwrap().unwrap_err();
+    assert_eq!(told.kind(), ErrorKind::DuplicateKey, "{told}");
+    proxy.pass();
+    place.driver.close().await;
 }
 
 #[tokio::test]

@@ -156,10 +156,11 @@ async fn no_file_changes_a_value_or_hides_an_error() {
     database
         .execute(
             "CREATE TABLE t (id int PRIMARY KEY, a varchar(5), latin varchar(5) CHARACTER SET \
-             latin1, n decimal(6,2), f float, d double, at datetime(3), day date, e enum('x','y'))",
+             latin1, n decimal(6,2), f float, d double, at datetime(3), day date, e enum('x','y'), \
+             y year)",
         )
         .await;
-    let columns = ["id", "a", "latin", "n", "f", "d", "at", "day", "e"];
+    let columns = ["id", "a", "latin", "n", "f", "d", "at", "day", "e", "y"];
     let schema = Schema::new("t", ConflictStrategy::Replace, columns).unwrap();
     let driver = driver(&database, Some(Way::Load)).await;
     let row = |id: i32| Request::new(&schema).set("id", id);
@@ -182,6 +183,13 @@ async fn no_file_changes_a_value_or_hides_an_error() {
     assert_eq!(
         database.rows("SELECT f + 0e0, d, latin, e FROM t WHERE id IN (1, 2) ORDER BY id").await,
         ["0.10000000149011612|1e300|é|y", "1.0000000031710769e-30|-0.1|€|x"]
+    );
+    // Of a text that is `0` the server makes 2000.
+    let some = vec![row(1).set("y", 0).set("latin", "é"), row(2).set("y", 1901).set("latin", "é")];
+    write(&driver, some).await.unwrap();
+    assert_eq!(
+        database.rows("SELECT y FROM t WHERE id IN (1, 2) ORDER BY id").await,
+        ["0000", "1901"]
     );
     // The server would cut it and warn.
     let some = vec![row(1).set("latin", "a"), row(2).set("latin", "Ж")];

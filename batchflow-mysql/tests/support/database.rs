@@ -27,6 +27,11 @@ impl Database {
         Self { url: with_database(server, &name), name }
     }
 
+    /// It is on another server from now on, which has got it from its own.
+    pub(crate) fn move_to(&mut self, server: &str) {
+        self.url = with_database(server, &self.name);
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use batchflow_core::{Batch, ConflictStrategy, Schema, Timestamp};
 
 use super::super::parameters;
+use crate::server::{Family, Server};
 use crate::types::TypeKind;
 use crate::unit::table;
 
@@ -28,10 +29,17 @@ fn a_thousand_narrow_rows() {
     };
     let batch = Batch::from_requests((0..1_000).map(row).collect()).unwrap();
     let table = table("t", &columns);
+    let server = Server {
+        family: Family::MySql,
+        version: (9, 0, 0),
+        max_allowed_packet: 1 << 26,
+        local_infile: false,
+        last_second: i32::MAX.into(),
+    };
     let mut times: Vec<_> = (0..501)
         .map(|_| {
             let start = Instant::now();
-            let values = parameters(&table, &[0, 1, 2, 3, 4], &batch).unwrap();
+            let values = parameters(&server, &table, &[0, 1, 2, 3, 4], &batch).unwrap();
             let taken = start.elapsed();
             drop(values);
             taken

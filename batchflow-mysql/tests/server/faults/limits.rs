@@ -1,13 +1,15 @@
 //! Servers that refuse: no connection left, read-only, packets of a few kilobytes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use batchflow_core::conformance::Fate;
 use batchflow_mysql::client::prelude::Queryable as _;
 use batchflow_mysql::{
-    BatchFlow, ConflictStrategy, ErrorKind, MysqlDriver, Outcome, Request, Schema,
+    Attempt, Batch, BatchFlow, ConflictStrategy, Driver as _, ErrorKind, MysqlDriver, Outcome,
+    Request, Schema, Way,
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::rig::{Kind, Rig, Setup, config, in_time, join, way};
 use crate::support::servers::Servers;
@@ -140,5 +142,87 @@ async fn promise_4_a_row_too_long_for_the_server_s_packets_is_refused_alone() {
         let summary = in_time(flow.close()).await.unwrap();
         assert_eq!(summary.stats.rejected, 1, "seed {seed}");
         assert_eq!(database.rows("SELECT COUNT(*) FROM t").await, ["299"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_9_rows_that_no_temporary_table_has_room_for_are_written_otherwise() {
+    let server = Servers::connect().server("max_heap_table_size=16384 local_infile=ON").await;
+    let database = Database::on(&server.url, "heap").await;
+    database
+        .execute("CREATE TABLE t (id BIGINT PRIMARY KEY, body VARCHAR(100)) ENGINE=InnoDB")
+        .await;
+    let schema = Schema::new("t", ConflictStrategy::Update, ["id", "body"]).unwrap();
+    let body = "x".repeat(100);
+    let rows = |first: i64, count: i64| {
+        let rows = (first..first + count).map(|id| schema.row((id, body.as_str())).unwrap());
+        Batch::from_requests(rows.collect()).unwrap()
+    };
+    // As many as the driver takes a table in memory to have room for, and more than that.
+    for (first, count) in [(0, 5_000), (10_000, 40_000)] {
+        let config = config(database.url()).way(Way::Load);
+        let driver = MysqlDriver::connect_with(config).await.unwrap();
+        let written = driver.write(rows(first, count), &Attempt::new()).await;
+        written.unwrap_or_else(|error| panic!("{count} rows: {error}"));
+        driver.close().await;
+    }
+    let found = database.rows("SELECT COUNT(*), COUNT(DISTINCT body) FROM t").await;
+    assert_eq!(found, ["45000|1"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_1_rows_wait_out_a_server_without_space() {
+    for seed in seeds() {
+        let space = "innodb_file_per_table=OFF \
+                     innodb_data_file_path=ibdata1:12M:autoextend:max:24M";
+        let server = Servers::connect().server(space).await;
+        let database = Database::on(&server.url, "space").await;
+        database.execute("CREATE TABLE t (id BIGINT PRIMARY KEY, body TEXT) ENGINE=InnoDB").await;
+        database.execute("CREATE TABLE filler (body LONGBLOB) ENGINE=InnoDB").await;
+        let mut filler = database.connect().await;
+        // Not to the last page: to drop a table takes some.
+        for size in [1_000_000, 200_000] {
+            let fill = format!("INSERT INTO filler VALUES (REPEAT('x', {size}))");
+            while filler.query_drop(&*fill).await.is_ok() {}
+        }
+        let mut config = config(database.url());
+        if let Some(way) = way(seed) {
+            config = config.way(way);
+        }
+        let driver = Arc::new(MysqlDriver::connect_with(config).await.unwrap());
+        let schema = Schema::new("t", ConflictStrategy::Update, ["id", "body"]).unwrap();
+        let body = "x".repeat(6_000);
+        let rows = (1_000..1_200).map(|id| schema.row((id, body.as_str())).unwrap());
+        let batch = Batch::from_requests(rows.collect()).unwrap();
+        let error = driver.write(batch, &Attempt::new()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Resource, "seed {seed}: {error}");
+        assert!(error.to_string().contains("full"), "seed {seed}: {error}");
+        if database.rows("SELECT VERSION()").await[0].contains("MariaDB") {
+            let why = "MariaDB gives no space back once its tablespace is full";
+            let test = "faults::limits::promise_1_rows_wait_out_a_server_without_space";
+            Servers::connect().skipped(test, why).await;
+            continue;
+        }
+        let flow = BatchFlow::builder(driver).flush_size(100).build().unwrap();
+        let mut receipts = Vec::new();
+        for id in 0..200 {
+            let request = Request::new(&schema).set("id", id).set("body", &*body);
+            receipts.push(flow.submit_tracked(request).await.unwrap());
+        }
+        sleep(Duration::from_millis(500)).await;
+        let stats = flow.stats();
+        assert!(stats.pending > 0 && stats.rejected == 0, "seed {seed}: {stats:?}");
+        let until = Instant::now() + Duration::from_secs(20);
+        // As long as an attempt has what it takes.
+        while let Err(error) = filler.query_drop("DROP TABLE filler").await {
+            assert!(Instant::now() < until, "seed {seed}: {error}");
+        }
+        for receipt in receipts {
+            assert_eq!(in_time(receipt).await.unwrap(), Outcome::Written, "seed {seed}");
+        }
+        assert!(in_time(flow.close()).await.unwrap().all_written(), "seed {seed}");
+        assert_eq!(database.rows("SELECT COUNT(*), MIN(LENGTH(body)) FROM t").await, ["200|6000"]);
     }
 }

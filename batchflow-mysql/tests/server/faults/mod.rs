@@ -3,6 +3,7 @@
 //!
 //! Each test is repeated with every seed of `cargo xtask integration --seeds N --seed S`.
 
+mod failover;
 #[path = "../../../../xtask/shared/fire.rs"]
 mod fire;
 mod killed_writer;

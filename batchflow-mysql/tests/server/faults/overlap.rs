@@ -47,6 +47,10 @@ async fn promise_3_sixteen_writers_of_the_same_keys_never_lock_each_other_out() 
         let wrong = format!("SELECT COUNT(*) FROM t WHERE hits <> {}", WRITERS * ROUNDS);
         assert_eq!(rows(&mut conn, &wrong).await, ["0"], "seed {seed}");
         assert_eq!(rows(&mut conn, "SELECT COUNT(*) FROM t").await, [KEYS.to_string()]);
+        // They met indeed.
+        let waits = "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_waits'";
+        let waits = rows(&mut conn, waits).await.concat();
+        assert_ne!(waits.split_once('|').map(|(_, count)| count), Some("0"), "seed {seed}");
         let status = rows(&mut conn, "SHOW ENGINE INNODB STATUS").await.concat();
         assert!(status.contains("TRANSACTIONS"), "{status}");
         assert!(!status.contains("LATEST DETECTED DEADLOCK"), "seed {seed}: {status}");

@@ -44,6 +44,18 @@ async fn after_every_packet(way: Way, kind: Kind, ledger: bool, seed: u64) {
             assert!(nth > 2, "an attempt has more than {nth} packets");
         }
     }
+    // Which packet is which depends on how rows met in batches, and the answer to COMMIT may have
+    // passed before the cut. Of one row, on a connection that has written one, it is the second.
+    let unknown = rig.flow.stats().unknown;
+    for _ in 0..20 {
+        rig.write(kind, 1).await;
+        proxy.cut(Cut::before_message(Direction::ToClient, 2));
+        rig.write(kind, 1).await;
+        proxy.pass();
+        if ledger || rig.flow.stats().unknown > unknown {
+            break;
+        }
+    }
     let what = format!("{way:?}, {kind:?}, ledger {ledger}, seed {seed}");
     let stats = rig.finish(&what).await;
     assert_eq!(stats.rejected, 0, "{what}: {stats:?}");
