@@ -42,14 +42,22 @@ const ENTRIES: &[Entry] = &[
         "the key's slot is another node's"),
     refusal("ERR Script attempted to access keys that do not hash to the same slot",
         ErrorKind::Serialization, "the keys' slots are several"),
+    refusal("ERR Script attempted to execute a command while the cluster is down",
+        ErrorKind::Connection, "the cluster is down"),
+    refusal("ERR Script attempted to execute a write command while the cluster is down",
+        ErrorKind::ReadOnly, "the cluster is down"),
     refusal("CROSSSLOT", ErrorKind::Unsupported, "the command's keys are of several slots"),
     // Who may.
     refusal("NOAUTH", ErrorKind::Permission, "the server asks for a password"),
     refusal("WRONGPASS", ErrorKind::Permission, "the server does not take this user or password"),
     refusal("NOPERM", ErrorKind::Permission, "this user may not do this"),
+    refusal("ERR The user executing the script can't", ErrorKind::Permission,
+        "this user may not do this"),
     refusal("DENIED", ErrorKind::Permission, "the server is in protected mode"),
     refusal("ERR AUTH", ErrorKind::Permission, "the server asks for no password"),
     refusal("ERR DB index is out of range", ErrorKind::Schema, "there is no such database"),
+    refusal("ERR SELECT is not allowed in cluster mode", ErrorKind::Schema,
+        "a cluster has one database"),
     refusal("ERR invalid DB index", ErrorKind::Schema, "there is no such database"),
     refusal("ERR This instance has cluster support disabled", ErrorKind::Schema,
         "the server is no cluster's node"),
@@ -59,7 +67,9 @@ const ENTRIES: &[Entry] = &[
     refusal("UNKILLABLE", ErrorKind::LockTimeout, "a script holds the server"),
     // The row's own.
     refusal("DUPLICATE", ErrorKind::DuplicateKey, "the key is there already"),
-    refusal("DATA", ErrorKind::Data, "what is there is no number that the row's could be merged with"),
+    refusal("MISPLACED", ErrorKind::Data,
+        "on a cluster, a command's key has to be its second word, or where the driver knows it"),
+    refusal("DATA", ErrorKind::Data, "what is there cannot be merged with the row's value"),
     refusal("WRONGTYPE", ErrorKind::Data, "the key holds another type of value"),
     refusal("ERR hash value is not an integer", ErrorKind::Data, "the field holds no integer"),
     refusal("ERR hash value is not a float", ErrorKind::Data, "the field holds no number"),
@@ -96,10 +106,23 @@ pub(crate) fn code(text: &str) -> Option<&str> {
 }
 
 #[cfg(test)]
+#[path = "../../xtask/shared/documented.rs"]
+mod documented;
+
+#[cfg(test)]
 mod tests {
     use batchflow_core::ErrorClass;
 
     use super::*;
+
+    /// `docs/errors.md` shows what the replies of each kind begin with.
+    #[test]
+    fn the_documented_codes_are_these() {
+        documented::assert_documented("Redis\n", |kind| {
+            let own = ENTRIES.iter().filter(|entry| entry.kind == kind);
+            own.map(|entry| entry.begins.trim_end().to_owned()).collect()
+        });
+    }
 
     #[test]
     fn every_reply_has_its_kind() {
@@ -120,10 +143,13 @@ mod tests {
             (K::Serialization, "MOVED 3999 127.0.0.1:6381"),
             (K::Serialization, "ASK 3999 127.0.0.1:6381"),
             (K::Serialization, "ERR Script attempted to access a non local key in a cluster node"),
+            (K::Connection, "ERR Script attempted to execute a command while the cluster is down"),
             (K::Unsupported, "CROSSSLOT Keys in request don't hash to the same slot"),
             (K::Permission, "NOAUTH Authentication required."),
             (K::Permission, "WRONGPASS invalid username-password pair or user is disabled."),
             (K::Permission, "NOPERM User app has no permissions to run the 'set' command"),
+            (K::Permission, "NOPERM ACL failure in script: User app has no permissions to run"),
+            (K::Permission, "ERR The user executing the script can't run this command"),
             (K::Permission, "DENIED Redis is running in protected mode"),
             (K::Schema, "ERR DB index is out of range"),
             (K::Serialization, "NOSCRIPT No matching script. Please use EVAL."),

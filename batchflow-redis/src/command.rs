@@ -8,7 +8,8 @@ use crate::connect::{Name, Words};
 use crate::encode::Row;
 use crate::layout::{Kind, Lifetime, Rule, Shape};
 
-/// Commands that change what a connection is, wait, or answer other than once.
+/// Commands that change what a connection is, wait, answer other than once, or may be refused in
+/// the middle of what they do.
 const NOT_IN_BATCHES: &[&str] = &[
     "ASKING",
     "AUTH",
@@ -22,7 +23,13 @@ const NOT_IN_BATCHES: &[&str] = &[
     "BZPOPMIN",
     "CLIENT",
     "DISCARD",
+    "EVAL",
+    "EVALSHA",
+    "EVALSHA_RO",
+    "EVAL_RO",
     "EXEC",
+    "FCALL",
+    "FCALL_RO",
     "HELLO",
     "MONITOR",
     "MULTI",
@@ -49,6 +56,17 @@ const NOT_IN_BATCHES: &[&str] = &[
     "XREADGROUP",
 ];
 
+/// Commands whose first key is another word than the second.
+const KEY_AT: &[(&str, usize)] = &[
+    ("BITOP", 2),
+    ("LMPOP", 2),
+    ("MEMORY", 2),
+    ("OBJECT", 2),
+    ("SINTERCARD", 2),
+    ("XGROUP", 2),
+    ("ZMPOP", 2),
+];
+
 /// The most words of a command.
 const MOST_WORDS: usize = 4_096;
 
@@ -70,6 +88,13 @@ pub(crate) fn check<'a>(words: impl Iterator<Item = &'a [u8]>) -> Result<(), &'s
     Ok(())
 }
 
+/// The word that is a command's first key, where it has one.
+pub(crate) fn key<'a>(mut words: impl Iterator<Item = &'a [u8]>) -> Option<&'a [u8]> {
+    let name = words.next()?;
+    let known = KEY_AT.iter().find(|(other, _)| name.eq_ignore_ascii_case(other.as_bytes()));
+    words.nth(known.map_or(0, |(_, at)| at - 1))
+}
+
 /// Whether rows of a shape can be written without a script; the error says what it is needed for.
 pub(crate) fn without_script(shape: &Shape) -> Result<(), WriteError> {
     let rule = |rules: &[Rule]| {
@@ -88,12 +113,32 @@ pub(crate) fn without_script(shape: &Shape) -> Result<(), WriteError> {
         Kind::Json if shape.strategy == Update => Some("to merge JSON objects"),
         _ => None,
     };
+    let needs = needs.or((shape.lifetime != Lifetime::Unset && !lives_by_one_command(shape))
+        .then_some("to give a time to live to what was written, and to nothing else"));
     match needs {
         None => Ok(()),
         Some(what) => Err(WriteError::new(ErrorKind::Unsupported)
             .at(Stage::Describe)
             .with_message(format!("scripts are off, and one is needed {what}"))),
     }
+}
+
+/// Whether a key cannot be given a time to live by a row that is refused: one command does both, or
+/// what was there before is removed first. A transaction goes on after a command that is refused.
+fn lives_by_one_command(shape: &Shape) -> bool {
+    match shape.kind {
+        Kind::String => !is_sum(shape),
+        Kind::Json => true,
+        Kind::Hash => shape.strategy == Replace,
+        _ => false,
+    }
+}
+
+/// Whether rows add to strings.
+pub(crate) fn is_sum(shape: &Shape) -> bool {
+    shape.kind == Kind::String
+        && shape.strategy == Update
+        && shape.cells.first().is_some_and(|cell| cell.rule == Rule::Add)
 }
 
 /// The commands that write a row; several are one transaction.
@@ -199,7 +244,7 @@ impl Parts {
 
     fn string(&self, shape: &Shape) -> Vec<Words> {
         let rule = shape.cells.first().map_or(Rule::Set, |cell| cell.rule);
-        if shape.kind == Kind::String && shape.strategy == Update && rule == Rule::Add {
+        if is_sum(shape) {
             let values = self.values();
             let is_integer = values
                 .get(1)

@@ -44,6 +44,7 @@ impl RedisConfig {
     /// |---|---|
     /// | `redis://user:password@host:6379/0` | one server; the path is the database |
     /// | `redis-sentinel://user:password@host:26379/0?sentinelServiceName=main&node=other:26379` | the primary that Sentinels name |
+    /// | `redis-cluster://user:password@host:6379?node=other:6379` | the cluster that these nodes are of |
     ///
     /// With `rediss` in place of `redis` connections are encrypted, which takes the feature `tls`.
     /// The error says what is wrong and shows nothing of the URL.
@@ -79,7 +80,7 @@ impl RedisConfig {
         self
     }
 
-    /// How many connections there are at most. Default: 8.
+    /// How many connections there are at most, to each node of a cluster. Default: 8.
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections;
         self

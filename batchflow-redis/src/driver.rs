@@ -18,13 +18,13 @@ use crate::connect::Opener;
 use crate::fence::{Fences, Ticket};
 use crate::layout::Layout;
 use crate::plan::{Plans, Rules};
-use crate::pool::Pool;
 use crate::preview::preview;
+use crate::servers::Servers;
 
 /// Writes batches into Redis, each row for itself.
 ///
 /// What a row becomes is told by a [`Layout`] for each table; without one, it becomes a hash called
-/// as the table and the row's key, `users:7`. Redis 6.2 or newer.
+/// as the table and the row's key, `users:7`. Redis 7.0 or newer.
 ///
 /// ```no_run
 /// use batchflow_redis::{BatchFlow, Layout, RedisDriver};
@@ -41,7 +41,7 @@ use crate::preview::preview;
 /// ```
 pub struct RedisDriver {
     opener: Arc<Opener>,
-    pool: Arc<Pool>,
+    servers: Servers,
     fences: Fences,
     plans: Plans,
     connect_timeout: Duration,
@@ -62,14 +62,13 @@ impl RedisDriver {
         config.check().map_err(unusable)?;
         let driver = Self::new(config);
         let until = Instant::now() + driver.connect_timeout;
-        match timeout_at(until, driver.pool.acquire()).await {
-            Ok(lease) => lease?.give_back(),
+        match timeout_at(until, driver.servers.connect()).await {
+            Ok(connected) => connected.map(|()| driver),
             Err(_too_long) => {
                 let error = WriteError::new(ErrorKind::Connection).at(Stage::Connect);
-                return Err(error.with_message("the server did not answer in time"));
+                Err(error.with_message("the server did not answer in time"))
             }
         }
-        Ok(driver)
     }
 
     /// Connects as a client of yours was configured.
@@ -92,11 +91,13 @@ impl RedisDriver {
         let mut opener = config.opener;
         opener.set_timeout(config.connect_timeout);
         let opener = Arc::new(opener);
+        let servers = Servers::new(&opener, config.pool_size);
+        let rules = Rules { scripts: true, cluster: servers.cluster().is_some() };
         Self {
-            pool: Arc::new(Pool::new(Arc::clone(&opener), None, config.pool_size)),
+            servers,
             opener,
             fences: Fences::new(),
-            plans: Plans::new(Rules { scripts: true, cluster: false }),
+            plans: Plans::new(rules),
             connect_timeout: config.connect_timeout,
             is_closed: AtomicBool::new(false),
         }
@@ -125,7 +126,7 @@ impl Driver for RedisDriver {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::none().with_describe().with_settle().with_preview()
+        Capabilities::none().with_describe().with_settle().with_preview().with_nonblocking()
     }
 
     async fn write(&self, batch: Batch, attempt: &Attempt) -> Result<Report, WriteError> {
@@ -142,7 +143,7 @@ impl Driver for RedisDriver {
             batch: &batch,
             attempt,
             opener: &self.opener,
-            pool: &self.pool,
+            servers: &self.servers,
             fences: &self.fences,
             connect_timeout: self.connect_timeout,
         };
@@ -155,7 +156,9 @@ impl Driver for RedisDriver {
         self.plans.check(schema)?;
         let unchecked = TableInfo::unchecked(schema);
         let columns = (0..schema.width()).filter_map(|at| unchecked.column(at).cloned());
-        Ok(TableInfo::new(columns.collect()))
+        let found = TableInfo::new(columns.collect());
+        // Without a key there are streams, lists and commands, whose order shows.
+        Ok(if schema.key().is_empty() { found.with_appends() } else { found })
     }
 
     /// Sees to it that nothing of an attempt is executed any more. Whether it was, Redis does not
@@ -167,7 +170,7 @@ impl Driver for RedisDriver {
         if !ticket.was_sent() {
             return Ok(Settled::NotApplied);
         }
-        self.fences.end(&self.opener, ticket).await?;
+        self.fences.end(&self.opener, &self.servers, ticket).await?;
         Ok(Settled::Unknown)
     }
 
@@ -178,7 +181,7 @@ impl Driver for RedisDriver {
 
     async fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
-        self.pool.close();
+        self.servers.close();
     }
 }
 
@@ -190,6 +193,6 @@ fn unusable(error: batchflow_core::ConfigError) -> WriteError {
 
 impl fmt::Debug for RedisDriver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisDriver").field("pool", &self.pool).finish_non_exhaustive()
+        f.debug_struct("RedisDriver").field("servers", &self.servers).finish_non_exhaustive()
     }
 }

@@ -4,16 +4,20 @@
 //! still lie unread in between, and would be executed later. So the server is told to end the
 //! connection, by another one. It executes one command at a time, so that from its answer on
 //! nothing more of that connection is executed.
+//!
+//! A cluster's node that cannot be reached is done with, too, once others have taken its slots over.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use batchflow_core::{ErrorKind, Stage, WriteError};
+use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use crate::connect::{Identity, Node, Opener, Words};
+use crate::connect::{Identity, Opener, Words};
 use crate::error;
+use crate::leg::Home;
+use crate::servers::Servers;
 
 /// The most connections that end others at one time.
 const AT_ONCE: usize = 4;
@@ -30,40 +34,49 @@ pub(crate) struct Fences {
 
 /// Where an attempt was sent. It outlives the attempt.
 #[derive(Debug, Default)]
-pub(crate) struct Ticket {
-    legs: Mutex<Vec<Leg>>,
-    was_sent: AtomicBool,
-}
+pub(crate) struct Ticket(Mutex<Vec<Sent>>);
 
-/// A connection that the attempt was sent through.
+/// A connection that a leg of the attempt was sent through.
 #[derive(Clone, Debug)]
-struct Leg {
-    node: Option<Node>,
+struct Sent {
+    /// The leg's position.
+    leg: usize,
+    home: Option<Home>,
     identity: Option<Identity>,
+    /// Whether something of it may still be executed.
+    in_doubt: bool,
 }
 
 impl Ticket {
     /// Notes a connection before anything is sent through it.
-    pub(crate) fn sends(&self, node: Option<&Node>, identity: Option<&Identity>) {
-        let leg = Leg { node: node.cloned(), identity: identity.cloned() };
-        self.was_sent.store(true, Ordering::SeqCst);
-        self.lock(|legs| legs.push(leg));
+    pub(crate) fn sends(&self, leg: usize, home: Option<Home>, identity: Option<Identity>) {
+        self.lock(|all| all.push(Sent { leg, home, identity, in_doubt: true }));
     }
 
-    /// All that was sent through a connection has been answered.
-    pub(crate) fn answered(&self, node: Option<&Node>, identity: Option<&Identity>) {
-        self.lock(|legs| {
-            legs.retain(|leg| leg.node.as_ref() != node || leg.identity.as_ref() != identity);
+    /// All that was sent of a leg has been answered, or will never be executed.
+    pub(crate) fn answered(&self, leg: usize) {
+        self.lock(|all| {
+            all.iter_mut().filter(|sent| sent.leg == leg).for_each(|sent| sent.in_doubt = false);
         });
     }
 
     /// Whether anything may have been sent.
     pub(crate) fn was_sent(&self) -> bool {
-        self.was_sent.load(Ordering::SeqCst)
+        self.lock(|all| !all.is_empty())
     }
 
-    fn lock<T>(&self, with: impl FnOnce(&mut Vec<Leg>) -> T) -> T {
-        with(&mut self.legs.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Whether anything of a leg may have been sent.
+    pub(crate) fn has_sent(&self, leg: usize) -> bool {
+        self.lock(|all| all.iter().any(|sent| sent.leg == leg))
+    }
+
+    /// Whether something of a leg may still be executed.
+    pub(crate) fn is_in_doubt(&self, leg: usize) -> bool {
+        self.lock(|all| all.iter().any(|sent| sent.leg == leg && sent.in_doubt))
+    }
+
+    fn lock<T>(&self, with: impl FnOnce(&mut Vec<Sent>) -> T) -> T {
+        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -72,25 +85,65 @@ impl Fences {
         Self { room: Semaphore::new(AT_ONCE) }
     }
 
-    /// Ends all connections of a ticket that are in doubt, and sees them ended.
-    pub(crate) async fn end(&self, opener: &Opener, ticket: &Ticket) -> Result<(), WriteError> {
-        while let Some(leg) = ticket.lock(|legs| legs.last().cloned()) {
-            self.end_one(opener, &leg).await?;
-            ticket.answered(leg.node.as_ref(), leg.identity.as_ref());
-        }
-        Ok(())
+    /// Ends all connections of a ticket that are in doubt, and sees them ended. The error is that of
+    /// one which is not seen to end.
+    pub(crate) async fn end(
+        &self,
+        opener: &Opener,
+        servers: &Servers,
+        ticket: &Ticket,
+    ) -> Result<(), WriteError> {
+        let in_doubt: Vec<Sent> =
+            ticket.lock(|all| all.iter().filter(|sent| sent.in_doubt).cloned().collect());
+        let end = async |sent: Sent| {
+            self.end_one(opener, servers, &sent).await?;
+            ticket.answered(sent.leg);
+            Ok(())
+        };
+        join_all(in_doubt.into_iter().map(end)).await.into_iter().collect()
     }
 
-    async fn end_one(&self, opener: &Opener, leg: &Leg) -> Result<(), WriteError> {
-        let Some(identity) = &leg.identity else {
+    async fn end_one(
+        &self,
+        opener: &Opener,
+        servers: &Servers,
+        sent: &Sent,
+    ) -> Result<(), WriteError> {
+        let (Some(cluster), Some(home)) = (servers.cluster(), &sent.home) else {
+            return self.kill(opener, sent).await;
+        };
+        let kill = self.kill(opener, sent);
+        let replaced = cluster.is_replaced(&home.member, &home.slots);
+        tokio::pin!(kill, replaced);
+        // One that stalls lets us wait, while others tell that it is replaced.
+        let killed = tokio::select! {
+            biased;
+            killed = &mut kill => killed,
+            is_replaced = &mut replaced => return if is_replaced { Ok(()) } else { kill.await },
+        };
+        match killed {
+            Err(error) if error.kind() == ErrorKind::Connection => {
+                if replaced.await {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
+            }
+            killed => killed,
+        }
+    }
+
+    /// Has a connection ended by its server, and sees it gone.
+    async fn kill(&self, opener: &Opener, sent: &Sent) -> Result<(), WriteError> {
+        let Some(identity) = &sent.identity else {
             let error = WriteError::new(ErrorKind::Unsupported).at(Stage::Settle);
             return Err(error.with_message(
                 "a connection cannot be seen to end: this user may not ask for CLIENT INFO",
             ));
         };
         let _permit = self.room.acquire().await.map_err(|_| ErrorKind::Internal)?;
-        let aside =
-            opener.open(leg.node.as_ref()).await.map_err(|error| error.at(Stage::Settle))?;
+        let node = sent.home.as_ref().map(|home| &home.member.node);
+        let aside = opener.open(node).await.map_err(|error| error.at(Stage::Settle))?;
         let call = async |words| {
             let reply = aside.call(words).await.map_err(|lost| {
                 let error = WriteError::new(ErrorKind::Connection).at(Stage::Settle);

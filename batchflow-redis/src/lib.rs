@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod ask;
 mod attempt;
+mod cluster;
 mod codes;
 mod command;
 mod config;
@@ -11,11 +13,13 @@ mod encode;
 mod error;
 mod fence;
 mod layout;
+mod leg;
 mod plan;
 mod pool;
 mod preview;
 mod script;
 mod send;
+mod servers;
 mod units;
 
 pub use batchflow_core::*;

@@ -49,7 +49,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    fn new(shape: Shape, rules: Rules) -> Result<Self, WriteError> {
+    fn new(mut shape: Shape, rules: Rules) -> Result<Self, WriteError> {
         let plain = command::without_script(&shape);
         let writes_over = match shape.strategy {
             ConflictStrategy::Replace => true,
@@ -59,12 +59,17 @@ impl Plan {
         let is_simple = shape.kind == Kind::String && shape.lifetime == Lifetime::Unset;
         let way = if is_simple && writes_over && !rules.cluster {
             Way::Mset
-        } else if rules.scripts {
+        } else if rules.scripts && !(rules.cluster && shape.kind == Kind::Command) {
+            // Of a command alone a node says where its key is.
             Way::Script
         } else {
             plain.clone()?;
             Way::Commands
         };
+        // The client gives up a connection whose answer quotes what is no text, as that of an unknown
+        // command does.
+        shape.text_only = way == Way::Commands;
+        shape.is_cluster = rules.cluster;
         let plain = plain.is_ok() && shape.kind != Kind::Command;
         let scripts = [const { OnceLock::new() }; 2];
         let mut plan = Self { shape, way, plain, scripts, fingerprint: 0 };

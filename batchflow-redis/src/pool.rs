@@ -22,10 +22,6 @@ impl Pool {
         Self { opener, node, idle: Mutex::default(), room: Arc::new(Semaphore::new(size)) }
     }
 
-    pub(crate) fn node(&self) -> Option<&Node> {
-        self.node.as_ref()
-    }
-
     /// A connection that is idle, or a new one.
     pub(crate) async fn acquire(self: &Arc<Self>) -> Result<Lease, WriteError> {
         let permit = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;

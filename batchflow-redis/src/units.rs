@@ -1,6 +1,6 @@
 //! [`Unit`]: rows that are written by one call, or by commands that follow one another.
 
-use batchflow_core::{Batch, Verdict};
+use batchflow_core::{Batch, Verdict, WriteError};
 use bytes::Bytes;
 
 use crate::command;
@@ -41,27 +41,37 @@ pub(crate) enum Body {
     Commands(Vec<Vec<Words>>),
 }
 
-/// Encodes rows of a batch into units, in order. A row that cannot be encoded has its verdict at
-/// once.
+/// Encodes a batch into units, in order, for each of so many places that a row may go to; `None` is
+/// none of them. A row that cannot be encoded has its verdict at once, and so has one that has nowhere
+/// to go.
 pub(crate) fn units(
     plan: &Plan,
     batch: &Batch,
-    rows: impl ExactSizeIterator<Item = usize>,
+    places: usize,
+    mut place: impl FnMut(usize, &Row) -> Result<Option<usize>, WriteError>,
     verdicts: &mut [Option<Verdict>],
-) -> Vec<Unit> {
-    let mut building = Building::new(plan, plan.way(rows.len()), rows.len(), batch.size_bytes());
+) -> Vec<Vec<Unit>> {
+    let (rows, bytes) = (batch.len(), batch.size_bytes());
+    let way = plan.way(rows);
+    let share = |of: usize| of.div_ceil(places.max(1));
+    let mut buildings: Vec<Building<'_>> =
+        (0..places).map(|_| Building::new(plan, way, share(rows), share(bytes))).collect();
     let mut row = Row::default();
-    for at in rows {
-        match row.encode(&plan.shape, batch, at) {
-            Ok(()) => building.push(at, &row),
-            Err(error) => {
-                if let Some(verdict) = verdicts.get_mut(at) {
-                    *verdict = Some(Verdict::Rejected(error));
+    for (at, verdict) in verdicts.iter_mut().enumerate().take(rows) {
+        if let Err(error) = row.encode(&plan.shape, batch, at) {
+            *verdict = Some(Verdict::Rejected(error));
+            continue;
+        }
+        match place(at, &row) {
+            Ok(place) => {
+                if let Some(building) = place.and_then(|place| buildings.get_mut(place)) {
+                    building.push(at, &row);
                 }
             }
+            Err(error) => *verdict = Some(Verdict::NotApplied(error)),
         }
     }
-    building.finish()
+    buildings.into_iter().map(Building::finish).collect()
 }
 
 struct Building<'a> {

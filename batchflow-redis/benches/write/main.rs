@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, reason = "a benchmark that cannot go on panics")]
 
+mod cluster;
 #[path = "../../../batchflow-core/benches/harness/mod.rs"]
 mod harness;
 mod ours;
@@ -13,6 +14,7 @@ mod tracked;
 
 use std::future::Future;
 
+use cluster::Cluster;
 use harness::{Bar, Bench, Rival};
 use rows::Shape;
 use server::{Server, Took, timed};
@@ -61,6 +63,7 @@ fn main() -> Result<(), String> {
     contest(&mut bench, &world, "hashes of 5 fields", Shape::Hash, 1, hash);
     let many = [at_least(0.95), Bar::None];
     contest(&mut bench, &world, "hashes, 4 batches in flight", Shape::Hash, 4, many);
+    on_cluster(&mut bench, &world);
     tracked::measure(&mut bench, &world);
     world.run(world.server.clone().reset());
     bench.finish()
@@ -87,6 +90,32 @@ fn contest(
     };
     let rivals = vec![Rival { name: "the redis crate's pipeline", bars, turn: &mut pipeline }];
     bench.contest(name, FIGURES, ROUNDS, &mut ours, rivals);
+}
+
+/// Ours against a pipeline for each node.
+fn on_cluster(bench: &mut Bench, world: &World) {
+    let Some(cluster) = world.run(Cluster::find()) else {
+        return println!("NOT RUN: a cluster: BATCHFLOW_REDIS_CLUSTER_URL names none");
+    };
+    let full = bench.pick(ROWS, 5_000);
+    let count = |warming| if warming { full / 10 } else { full };
+    for (name, shape) in [
+        ("cluster of three, strings of 64 bytes", Shape::String),
+        ("cluster of three, hashes of 5 fields", Shape::Hash),
+    ] {
+        let mut ours = |warming| {
+            let count = count(warming);
+            figures(count, world.run(ours::write(cluster.server.clone(), shape, 1, count)))
+        };
+        let mut pipelines = |warming| {
+            let count = count(warming);
+            figures(count, world.run(cluster::write(cluster.clone(), shape, count)))
+        };
+        let name_of_rival = "the redis crate, a pipeline a node";
+        let bars = [Bar::AtLeast(1.0), Bar::None];
+        let rivals = vec![Rival { name: name_of_rival, bars, turn: &mut pipelines }];
+        bench.contest(name, FIGURES, ROUNDS, &mut ours, rivals);
+    }
 }
 
 fn figures(count: usize, took: Took) -> [f64; 2] {

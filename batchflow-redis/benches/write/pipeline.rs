@@ -56,7 +56,7 @@ async fn all<T: Send + 'static>(
     tasks.join_all().await;
 }
 
-fn strings(prefix: &str, ttl: Option<u64>, rows: Vec<Pair>) -> redis::Pipeline {
+pub(crate) fn strings(prefix: &str, ttl: Option<u64>, rows: Vec<Pair>) -> redis::Pipeline {
     let mut pipe = redis::pipe();
     for (id, value) in rows {
         let command = pipe.cmd("SET").arg(format!("{prefix}{id}")).arg(value);
@@ -68,7 +68,7 @@ fn strings(prefix: &str, ttl: Option<u64>, rows: Vec<Pair>) -> redis::Pipeline {
     pipe
 }
 
-fn hashes(prefix: &str, rows: Vec<Wide>) -> redis::Pipeline {
+pub(crate) fn hashes(prefix: &str, rows: Vec<Wide>) -> redis::Pipeline {
     let mut pipe = redis::pipe();
     for (id, name, email, hits, score, note) in rows {
         pipe.cmd("HSET")

@@ -28,6 +28,15 @@ pub(crate) enum Name {
     Own(Box<str>),
 }
 
+impl Name {
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Static(name) => name,
+            Self::Own(name) => name,
+        }
+    }
+}
+
 impl Words {
     pub(crate) fn new(name: &'static str, args: Vec<Bytes>) -> Self {
         Self { name: Name::Static(name), args }

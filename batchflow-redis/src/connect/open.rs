@@ -52,15 +52,12 @@ impl Opener {
             "redis" | "rediss" | "valkey" | "valkeys" => {}
             _ => {
                 return refuse(
-                    "it begins with redis://, rediss://, redis-sentinel:// or rediss-sentinel://",
+                    "it begins with redis:// or rediss://, redis-sentinel:// or redis-cluster://",
                 );
             }
         }
         if encrypted && cfg!(not(feature = "tls")) {
             return refuse("it demands encryption, which needs the feature `tls`");
-        }
-        if scheme.ends_with("-cluster") {
-            return refuse("clusters are not supported");
         }
         match Config::from_url(url) {
             Ok(config) => Ok(Self::new(config, ConnectionConfig::default())),
@@ -87,6 +84,15 @@ impl Opener {
         connection.max_command_buffer_len = 0;
         connection.tcp = TcpConfig { nodelay: Some(true), ..connection.tcp };
         Self { config, connection }
+    }
+
+    /// Nodes of the cluster that it leads to; `None` where it is none.
+    pub(crate) fn seeds(&self) -> Option<Vec<Node>> {
+        if !self.config.server.is_clustered() {
+            return None;
+        }
+        let node = |server: Server| Node { host: server.host.to_string(), port: server.port };
+        Some(self.config.server.hosts().into_iter().map(node).collect())
     }
 
     /// How long opening a connection may take.
@@ -127,8 +133,9 @@ impl Opener {
             config.server = ServerConfig::Centralized { server };
         }
         if config.server.is_clustered() {
-            let error = WriteError::new(ErrorKind::Unsupported).at(Stage::Connect);
-            return Err(error.with_message("clusters are not supported"));
+            // The client would find nodes by itself, and send there what it likes.
+            let error = WriteError::new(ErrorKind::Internal).at(Stage::Connect);
+            return Err(error.with_message("no node of the cluster was named"));
         }
         let speed = PerformanceConfig { max_feed_count: FEED, ..PerformanceConfig::default() };
         let client = Client::new(config, Some(speed), Some(self.connection.clone()), None);
@@ -210,6 +217,7 @@ mod tests {
             ("redis://app:secret@", "cannot be read"),
             ("redis://app:secret@host:port", "cannot be read"),
             ("redis-sentinel://app:secret@host", "cannot be read"),
+            ("redis-cluster://app:secret@host:port", "cannot be read"),
         ] {
             let error = Opener::from_url(url).unwrap_err().to_string();
             assert!(error.contains(why) && !error.contains("secret"), "{url}: {error}");

@@ -1,5 +1,7 @@
 //! [`Reply`]: what a server answers.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use fred::types::Resp3Frame;
 
@@ -45,11 +47,27 @@ impl Reply {
         }
     }
 
+    /// The reply as text to read a code from, whatever bytes it quotes.
+    pub(crate) fn lossy(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Text(bytes) => Some(String::from_utf8_lossy(bytes)),
+            _ => None,
+        }
+    }
+
     /// The reply as a number, also where it comes as text.
     pub(crate) fn int(&self) -> Option<i64> {
         match self {
             Self::Int(number) => Some(*number),
             _ => self.text()?.parse().ok(),
+        }
+    }
+
+    /// The reply's parts, if it has any.
+    pub(crate) fn array(&self) -> Option<&[Self]> {
+        match self {
+            Self::Array(parts) => Some(parts),
+            _ => None,
         }
     }
 

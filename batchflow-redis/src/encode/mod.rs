@@ -114,8 +114,8 @@ impl Row {
     fn cell(&mut self, kind: Kind, cell: &Cell, value: ValueRef<'_>) -> Fit<()> {
         if value.is_null() {
             return match kind {
-                Kind::String | Kind::List => Err("it cannot be NULL"),
-                Kind::SortedSet => Err("a score cannot be NULL"),
+                Kind::String | Kind::List => Err("it cannot be NULL or unset"),
+                Kind::SortedSet => Err("a score cannot be NULL or unset"),
                 _ => {
                     self.parts.push(None);
                     Ok(())
@@ -168,8 +168,13 @@ impl Row {
     fn command(&mut self, shape: &Shape, batch: &Batch, row: usize) -> Result<(), WriteError> {
         for cell in &shape.cells {
             let value = batch.get(row, cell.column);
-            if value.is_null() {
-                continue;
+            match value {
+                ValueRef::Null => continue,
+                ValueRef::Bytes(word) if shape.text_only && str::from_utf8(word).is_err() => {
+                    let why = "without scripts, a command's words have to be text";
+                    return Err(refuse(batch, cell.column, why));
+                }
+                _ => {}
             }
             self.part(|out| text::write(value, out))
                 .map_err(|why| refuse(batch, cell.column, why))?;

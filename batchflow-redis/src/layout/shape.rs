@@ -28,6 +28,10 @@ pub(crate) struct Shape {
     pub(crate) touch: Option<String>,
     pub(crate) lifetime: Lifetime,
     pub(crate) max_len: Option<u64>,
+    /// Whether a command's words have to be text.
+    pub(crate) text_only: bool,
+    /// Whether keys are on several nodes.
+    pub(crate) is_cluster: bool,
 }
 
 /// A column that is stored.
@@ -77,15 +81,23 @@ impl Shape {
             touch: check.touch()?,
             lifetime,
             max_len: layout.max_len,
+            text_only: false,
+            is_cluster: false,
         };
         check.strategy(&shape)?;
         Ok(shape)
     }
 
-    /// The cells among these columns, which a batch sets.
+    /// Whether the order of all rows shows, and no key of theirs keeps them in order.
+    pub(crate) fn is_one_line(&self) -> bool {
+        matches!(self.kind, Kind::Stream | Kind::List | Kind::Command) && self.name.is_empty()
+    }
+
+    /// The cells among these columns, which a batch sets; and the one that no row can be without.
     pub(crate) fn narrowed(&self, columns: &[usize]) -> Self {
         let mut narrowed = self.clone();
-        narrowed.cells.retain(|cell| columns.contains(&cell.column));
+        let is_all = matches!(self.kind, Kind::String | Kind::List | Kind::SortedSet);
+        narrowed.cells.retain(|cell| is_all || columns.contains(&cell.column));
         if let Lifetime::Column(column) = self.lifetime
             && !columns.contains(&column)
         {

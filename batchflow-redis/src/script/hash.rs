@@ -63,10 +63,12 @@ pub(super) fn write(shape: &Shape, nulls: bool, lua: &mut String) {
         replace(shape, &call, lua);
     }
     lua.push_str(" if e then return e end\n");
-    lua.push_str(&expire(shape));
-    if shape.strategy == ConflictStrategy::Replace && shape.lifetime == Lifetime::Unset {
+    if shape.strategy == ConflictStrategy::Replace && !matches!(shape.lifetime, Lifetime::Fixed(_))
+    {
+        // What was there may have had a time to live.
         lua.push_str(" P('PERSIST',k)\n");
     }
+    lua.push_str(&expire(shape));
     lua.push_str("end\n");
 }
 
@@ -108,8 +110,11 @@ fn fill(shape: &Shape, lua: &mut String) {
 /// Takes what was there before away: fields that were not written, or a value of another type.
 /// They go last, so that nothing is lost where the server has no memory for the new.
 fn replace(shape: &Shape, call: &str, lua: &mut String) {
-    let _ =
-        writeln!(lua, " if e and string.sub(e,1,9)=='WRONGTYPE' then P('DEL',k) e=bad({call}) end");
+    let _ = writeln!(
+        lua,
+        " if e and string.sub(e,1,9)=='WRONGTYPE' then P('DEL',k) e=bad({call}) \
+         if e then return 'PARTLY '..e end end"
+    );
     lua.push_str(" if e then return e end\n");
     let is_filled = call.contains("unpack");
     if is_filled {

@@ -8,13 +8,17 @@ use batchflow_core::ConflictStrategy::{Fail, Ignore, Update};
 use super::{expire, quoted, width};
 use crate::layout::{Kind, Lifetime, Rule, Shape};
 
-/// Rows that are commands: the number of words, then the words.
+/// Rows that are commands: the number of words, then the words. Where there is no memory for one,
+/// those after it wait for it: they may need none.
 pub(super) const COMMANDS: &str = "\
-local i=1
+local i,full=1,nil
 for j=0,n-1 do
  local c=a[i]
- local e=bad(P(unpack(a,i+1,i+c)))
- if e then out[#out+1]=j out[#out+1]=e end
+ local e=full or bad(P(unpack(a,i+1,i+c)))
+ if e then
+  if string.sub(e,1,4)=='OOM ' then full=e end
+  out[#out+1]=j out[#out+1]=e
+ end
  i=i+c+1
 end
 return out

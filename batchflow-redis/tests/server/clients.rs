@@ -2,12 +2,8 @@
 
 use batchflow_redis::client::clients::{Client, Pool};
 use batchflow_redis::client::types::Builder;
-use batchflow_redis::client::types::config::{
-    ClusterDiscoveryPolicy, Config, Server, ServerConfig,
-};
-use batchflow_redis::{
-    Attempt, Batch, ConflictStrategy, Driver, ErrorKind, RedisDriver, Schema, Verdict,
-};
+use batchflow_redis::client::types::config::Config;
+use batchflow_redis::{Attempt, Batch, ConflictStrategy, Driver, RedisDriver, Schema, Verdict};
 
 use crate::support::{Direct, fresh, url};
 
@@ -35,18 +31,4 @@ async fn a_client_and_a_pool_lend_their_configuration_and_are_left_alone() {
         direct.ask(&format!("DEL {table}:1")).await;
         driver.close().await;
     }
-}
-
-#[tokio::test]
-#[ignore = "needs Redis: cargo xtask integration"]
-async fn a_client_of_a_cluster_is_refused() {
-    let hosts = vec![Server::new("127.0.0.1", 1)];
-    let server = ServerConfig::Clustered { hosts, policy: ClusterDiscoveryPolicy::default() };
-    let driver = RedisDriver::from_client(&client(Config { server, ..config() }));
-    let schema = Schema::new(fresh("cluster"), ConflictStrategy::Replace, ["id", "n"]).unwrap();
-    let batch = Batch::from_requests(vec![schema.row((1_i64, 1_i64)).unwrap()]).unwrap();
-    let error = driver.write(batch, &Attempt::new()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
-    assert!(error.to_string().contains("cluster"), "{error}");
-    driver.close().await;
 }

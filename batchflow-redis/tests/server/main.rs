@@ -15,4 +15,6 @@ mod ends;
 /// Tests that kill, cut and stall connections.
 mod faults;
 mod layouts;
+#[cfg(feature = "tls")]
+mod tls;
 mod verdicts;

@@ -1,87 +1,22 @@
 //! What the tests that need a server share: where it is, and connections past the driver.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+#[path = "../../../xtask/shared/servers.rs"]
 pub(crate) mod servers;
+
+pub(crate) mod cluster;
+mod direct;
+
+pub(crate) use direct::Direct;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use batchflow_redis::{Attempt, Batch, Driver, Report, Request, Verdict};
-use redis::aio::MultiplexedConnection;
 
 /// The server that all tests share: none may stop it, or change its settings.
 pub(crate) fn url() -> String {
     let url = std::env::var("BATCHFLOW_REDIS_URL");
     url.expect("no BATCHFLOW_REDIS_URL names a server: cargo xtask integration starts one")
-}
-
-/// A connection past the driver.
-#[derive(Clone)]
-pub(crate) struct Direct(MultiplexedConnection);
-
-impl Direct {
-    pub(crate) async fn connect(url: &str) -> Self {
-        Self::try_connect(url).await.expect("cannot connect")
-    }
-
-    pub(crate) async fn try_connect(url: &str) -> redis::RedisResult<Self> {
-        let client = redis::Client::open(url)?;
-        // Servers here are held up on purpose.
-        let config = redis::AsyncConnectionConfig::new().set_response_timeout(None);
-        Ok(Self(client.get_multiplexed_async_connection_with_config(&config).await?))
-    }
-
-    /// Runs a command whose words are separated by spaces, and shows what it answers.
-    pub(crate) async fn ask(&mut self, words: &str) -> String {
-        self.try_ask(words).await.unwrap_or_else(|error| panic!("{words}: {error}"))
-    }
-
-    pub(crate) async fn try_ask(&mut self, words: &str) -> redis::RedisResult<String> {
-        let words: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
-        Ok(show(&self.call(&words).await?))
-    }
-
-    pub(crate) async fn call(&mut self, words: &[&[u8]]) -> redis::RedisResult<redis::Value> {
-        let mut command = redis::Cmd::new();
-        for word in words {
-            command.arg(*word);
-        }
-        command.query_async(&mut self.0).await
-    }
-
-    /// The keys that begin so, in order.
-    pub(crate) async fn keys(&mut self, prefix: &str) -> Vec<Vec<u8>> {
-        let pattern = format!("{prefix}*");
-        let mut keys = Vec::new();
-        let mut cursor = b"0".to_vec();
-        loop {
-            let words =
-                [b"SCAN", cursor.as_slice(), b"MATCH", pattern.as_bytes(), b"COUNT", b"1000"];
-            let (next, found): (Vec<u8>, Vec<Vec<u8>>) =
-                redis::from_redis_value(self.call(&words).await.unwrap()).unwrap();
-            keys.extend(found);
-            cursor = next;
-            if cursor == b"0" {
-                keys.sort();
-                keys.dedup();
-                return keys;
-            }
-        }
-    }
-}
-
-/// An answer as text: the elements of an array separated by spaces, nothing as `-`.
-pub(crate) fn show(value: &redis::Value) -> String {
-    match value {
-        redis::Value::Nil => "-".to_owned(),
-        redis::Value::Int(number) => number.to_string(),
-        redis::Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        redis::Value::SimpleString(text) => text.clone(),
-        redis::Value::Okay => "OK".to_owned(),
-        redis::Value::Array(items) | redis::Value::Set(items) => {
-            items.iter().map(show).collect::<Vec<_>>().join(" ")
-        }
-        other => format!("{other:?}"),
-    }
 }
 
 /// Writes rows by a driver, all at once, and shows each one's verdict: `written`, or the error's
@@ -102,6 +37,22 @@ pub(crate) fn verdicts(report: Report, rows: usize) -> Vec<String> {
         _ => "?".to_owned(),
     };
     report.into_verdicts(rows).into_iter().map(shown).collect()
+}
+
+/// The URLs of a cluster's nodes: `redis-cluster://:secret@127.0.0.1:7000?node=127.0.0.1:7001`; of one
+/// server, its own.
+pub(crate) fn node_urls(url: &str) -> Vec<String> {
+    let Some(rest) = url.strip_prefix("redis-cluster://") else { return vec![url.to_owned()] };
+    let (first, others) = rest.split_once('?').unwrap_or((rest, ""));
+    let first = format!("redis://{first}");
+    let others = others.split('&').filter_map(|pair| pair.strip_prefix("node="));
+    let others: Vec<String> = others.map(|address| through(&first, address)).collect();
+    std::iter::once(first).chain(others).collect()
+}
+
+/// Whether a URL leads to a cluster.
+pub(crate) fn is_cluster(url: &str) -> bool {
+    url.starts_with("redis-cluster://")
 }
 
 /// A name that no other test of any process uses.

@@ -191,6 +191,7 @@ fn redis(context: &Context, options: &Options) -> Result<Found, Error> {
     }
     let source = |program| -> Arc<dyn Source> { Arc::new(redis::Install::new(program, context)) };
     found.sources = here.into_iter().map(source).collect();
+    found.variants = vec![Arc::new(redis::Cluster)];
     Ok(found)
 }
 

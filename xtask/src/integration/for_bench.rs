@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::backend::BACKENDS;
 use super::context::Context;
 use super::options::Options;
+use super::redis;
 use super::server::Server;
 use super::takedown;
 use crate::Error;
@@ -46,4 +47,25 @@ pub(crate) fn server_for_bench(
     println!("starting {}", source.label());
     let server = source.start(&context.name("bench"), true, &[])?;
     Ok(Some(ForBench { variable: kind.variable, server }))
+}
+
+/// Starts a cluster for the benchmark of a crate that is measured on one, unless one is named, and
+/// where its nodes' program is.
+pub(crate) fn cluster_for_bench(
+    workspace: &Workspace,
+    package: &str,
+    options: &Options,
+) -> Result<Option<ForBench>, Error> {
+    let variable = "BATCHFLOW_REDIS_CLUSTER_URL";
+    let is_named = std::env::var_os(variable).is_some_and(|url| !url.is_empty());
+    if package != "batchflow-redis" || is_named {
+        return Ok(None);
+    }
+    takedown::on_interrupt()?;
+    let context = Context::new(workspace)?;
+    let programs = redis::Program::find(&options.redis, &context.account)?;
+    let Some(program) = programs.into_iter().next_back() else { return Ok(None) };
+    println!("starting a cluster of {}", program.label());
+    let server = redis::Cluster::of(&context, &redis::Install::new(program, &context))?;
+    Ok(Some(ForBench { variable, server }))
 }

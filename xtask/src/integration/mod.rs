@@ -1,7 +1,7 @@
 //! `cargo xtask integration`: the tests of every backend, against servers that are found or
 //! started for it, and always taken down.
 
-mod apt;
+pub(crate) mod apt;
 mod backend;
 mod context;
 mod control;
@@ -25,7 +25,7 @@ mod together;
 use std::hash::{BuildHasher as _, RandomState};
 
 pub(crate) use backend::must_run_all;
-pub(crate) use for_bench::server_for_bench;
+pub(crate) use for_bench::{cluster_for_bench, server_for_bench};
 pub(crate) use options::Options;
 use suite::Suite;
 

@@ -3,7 +3,11 @@
 //!
 //! Each test is repeated with every seed of `BATCHFLOW_SEEDS`, from `BATCHFLOW_FAULT_SEED` on.
 
+mod cluster;
+#[path = "../../../../xtask/shared/fire.rs"]
+mod fire;
 mod own_servers;
+mod redirections;
 mod rig;
 
 use std::time::Duration;
@@ -11,7 +15,8 @@ use std::time::Duration;
 use batchflow_core::testing::{Cut, Direction, Ending, Proxy};
 
 use crate::support::{Direct, address, by_user, fresh, seeds, through, url};
-use rig::{Rig, in_time, join};
+use fire::{in_time, join};
+use rig::Rig;
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Redis: cargo xtask integration"]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use batchflow_redis::{ErrorKind, Layout, RedisDriver, Schema};
 
-use super::rig::{Rig, in_time, join};
+use super::fire::{in_time, join};
+use super::rig::Rig;
 use crate::support::servers::Servers;
 use crate::support::{Direct, seeds, write};
 
@@ -14,7 +15,7 @@ async fn promise_8_a_server_killed_and_started_again_keeps_what_was_called_writt
     for seed in seeds() {
         let mut dice = fastrand::Rng::with_seed(seed);
         // With `appendfsync always`: what it has answered, it has on disk.
-        let server = Servers::connect().redis("").await;
+        let server = Servers::connect().server("").await;
         let mut rig = Rig::new(&server.url, seed).await;
         rig.read_at(&server.url);
         let tasks = rig.burst(4, 300);
@@ -34,7 +35,7 @@ async fn promise_8_a_server_killed_and_started_again_keeps_what_was_called_writt
 async fn promise_9_a_server_that_stalls() {
     for seed in seeds() {
         let mut dice = fastrand::Rng::with_seed(seed);
-        let server = Servers::connect().redis("").await;
+        let server = Servers::connect().server("").await;
         let mut rig = Rig::new(&server.url, seed).await;
         rig.read_at(&server.url);
         let tasks = rig.burst(4, 300);
@@ -54,7 +55,7 @@ async fn promise_9_a_server_that_stalls() {
 async fn promise_8_a_server_without_memory_takes_rows_once_it_has_some() {
     for seed in seeds() {
         let mut dice = fastrand::Rng::with_seed(seed);
-        let server = Servers::connect().redis("").await;
+        let server = Servers::connect().server("").await;
         let mut direct = Direct::connect(&server.url).await;
         let mut rig = Rig::new(&server.url, seed).await;
         rig.read_at(&server.url);
@@ -73,7 +74,7 @@ async fn promise_8_a_server_without_memory_takes_rows_once_it_has_some() {
 #[tokio::test]
 #[ignore = "needs Redis: cargo xtask integration"]
 async fn promise_5_what_is_to_be_replaced_is_kept_where_there_is_no_memory_for_the_new() {
-    let server = Servers::connect().redis("").await;
+    let server = Servers::connect().server("").await;
     let mut direct = Direct::connect(&server.url).await;
     for scripts in [true, false] {
         let driver = RedisDriver::connect(&server.url).await.unwrap();

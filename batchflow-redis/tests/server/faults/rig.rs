@@ -1,6 +1,5 @@
 //! [`Rig`]: a flow under fire, its history, and the judgement.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -12,15 +11,12 @@ use batchflow_redis::{
     RetryPolicy, Schema, Stats, Value,
 };
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
+use super::fire::{in_time, judge};
 use crate::support::{Direct, fresh, url};
 
 /// Keys of each hash table: few, so that each is written again and again.
 const KEYS: i64 = 60;
-
-/// No row waits longer for its verdict, whatever happens.
-const LONGEST: Duration = Duration::from_secs(90);
 
 /// Which rows are submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +49,19 @@ impl Rig {
     /// Reads the tables elsewhere than on the server that tests share.
     pub(super) fn read_at(&mut self, url: &str) {
         url.clone_into(&mut self.url);
+    }
+
+    /// How many rows may still be written late, as far as they were told.
+    pub(super) fn running(&self) -> usize {
+        self.history.count(|fate| fate == Fate::StillRunning)
+    }
+
+    /// Every key that may be written.
+    pub(super) fn keys(&self) -> Vec<String> {
+        let [(_, plain), hashes @ ..] = &self.tables;
+        let of = |name: String| (0..KEYS).map(move |id| format!("{name}:{id}"));
+        let hashes = hashes.iter().flat_map(|(_, table)| of(table.name().to_owned()));
+        std::iter::once(plain.name().to_owned()).chain(hashes).collect()
     }
 
     /// A flow to `target` that writes tables of its own.
@@ -130,17 +139,7 @@ impl Rig {
     pub(super) async fn finish(self, what: &str) -> Stats {
         let what = format!("{what}, seed {}", self.seed);
         let stats = in_time(self.flow.close()).await.unwrap().stats;
-        assert!(stats.is_conserved() && stats.pending == 0, "{what}: promise 1: {stats:?}");
-        let is_unknown = |fate| matches!(fate, Fate::Unknown | Fate::StillRunning);
-        for (told, seen) in [
-            (stats.submitted, self.history.queued_rows()),
-            (stats.written, self.history.count(|fate| fate == Fate::Written)),
-            (stats.superseded, self.history.count(|fate| fate == Fate::Superseded)),
-            (stats.unknown, self.history.count(is_unknown)),
-        ] {
-            assert_eq!(told, seen as u64, "{what}: promise 1: the receipts differ from {stats:?}");
-        }
-        self.history.check_verdicts().unwrap_or_else(|broken| panic!("{what}: {broken}"));
+        judge(&what, &stats, &self.history);
         for (kind, (_, table)) in Kind::ALL.into_iter().zip(&self.tables) {
             let found = read(&self.url, kind, table).await;
             let judged = self.history.check_table(table, &found);
@@ -148,18 +147,6 @@ impl Rig {
         }
         println!("{what}: {stats:?}");
         stats
-    }
-}
-
-/// Waits for what must not hang.
-pub(super) async fn in_time<T>(of: impl Future<Output = T>) -> T {
-    timeout(LONGEST, of).await.expect("promise 9: it hangs")
-}
-
-/// Waits for all of some tasks, and panics as they did.
-pub(super) async fn join(mut tasks: JoinSet<()>) {
-    while let Some(done) = tasks.join_next().await {
-        done.unwrap();
     }
 }
 

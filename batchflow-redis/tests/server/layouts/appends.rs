@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use batchflow_redis::{ConflictStrategy, Driver, Layout, RedisDriver, Request, Schema, Value};
+use batchflow_redis::{
+    BatchFlow, ConflictStrategy, Driver, Layout, RedisDriver, Request, Schema, Value,
+};
 
 use crate::support::{Direct, fresh, url, write};
 
@@ -24,9 +26,14 @@ async fn promise_3_streams_and_lists_append_in_order() {
             let (stream, list) = (fresh("stream"), fresh("list"));
             let driver = RedisDriver::connect(&url()).await.unwrap();
             let driver = if scripts { driver } else { driver.without_scripts() };
-            let driver = driver
-                .layout(&stream, Layout::stream(&stream).ttl(Duration::from_secs(50)))
-                .layout(&list, Layout::list(&list).ttl(Duration::from_secs(50)));
+            let ttl = Duration::from_secs(50);
+            let (as_stream, as_list) = (Layout::stream(&stream), Layout::list(&list));
+            let driver = if scripts {
+                driver.layout(&stream, as_stream.ttl(ttl)).layout(&list, as_list.ttl(ttl))
+            } else {
+                driver.layout(&stream, as_stream).layout(&list, as_list)
+            };
+            let lives = if scripts { "50" } else { "-1" };
             for (name, range) in [(&stream, "XRANGE"), (&list, "LRANGE")] {
                 let schema = Schema::builder(name).on_conflict(Fail);
                 let schema = if key {
@@ -49,7 +56,7 @@ async fn promise_3_streams_and_lists_append_in_order() {
                         .collect();
                     let expected: Vec<i64> = (0..1_000).filter(|n| !key || n % 3 == id).collect();
                     assert_eq!(found, expected, "{range}, scripts {scripts}, key {key}");
-                    assert_eq!(direct.ask(&format!("TTL {whole}")).await, "50");
+                    assert_eq!(direct.ask(&format!("TTL {whole}")).await, lives);
                 }
             }
         }
@@ -61,4 +68,31 @@ async fn promise_3_streams_and_lists_append_in_order() {
     assert_eq!(write(&driver, rows).await, vec!["written"; 1_000]);
     let kept: i64 = direct.ask(&format!("XLEN {table}")).await.parse().unwrap();
     assert!((100..300).contains(&kept), "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Redis: cargo xtask integration"]
+async fn promise_3_rows_without_a_key_are_appended_in_order_whatever_the_concurrency() {
+    for scripts in [true, false] {
+        let (list, queue) = (fresh("list"), fresh("queue"));
+        let driver = RedisDriver::connect(&url()).await.unwrap();
+        let driver = if scripts { driver } else { driver.without_scripts() };
+        let driver = driver.layout(&list, Layout::list(&list)).layout(&queue, Layout::command());
+        let flow = BatchFlow::builder(driver).flush_size(20).concurrency(8).build().unwrap();
+        let rows = Schema::builder(&list).columns(["n"]).build().unwrap();
+        let commands = Schema::builder(&queue).columns(["command", "key", "n"]).build().unwrap();
+        for n in 0..3_000_i64 {
+            flow.submit(rows.row((n,)).unwrap()).await.unwrap();
+            flow.submit(commands.row(("RPUSH", &*queue, n)).unwrap()).await.unwrap();
+        }
+        assert!(flow.close().await.unwrap().all_written());
+        let mut direct = Direct::connect(&url()).await;
+        let expected: Vec<String> = (0..3_000).map(|n| n.to_string()).collect();
+        for key in [list, queue] {
+            let found = direct.ask(&format!("LRANGE {key} 0 -1")).await;
+            let found: Vec<&str> = found.split(' ').collect();
+            assert_eq!(found, expected, "promise 3: scripts {scripts}");
+            direct.ask(&format!("DEL {key}")).await;
+        }
+    }
 }

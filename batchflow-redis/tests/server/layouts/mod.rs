@@ -6,6 +6,7 @@ mod commands;
 mod hashes;
 mod json;
 mod keys;
+mod refused;
 mod rules;
 mod sets;
 mod strings;

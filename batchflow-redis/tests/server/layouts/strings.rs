@@ -38,6 +38,24 @@ async fn promise_5_strings_by_every_strategy() {
             &["written"; 2],
             &[("MGET $1 $2", "12 5"), ("TTL $1", "1000")],
         ),
+        Case {
+            before: &["SET $1 2.5"],
+            ..case(
+                "Add to a float",
+                |s| pairs(s).on_conflict(Update).merge("value", Merge::Add),
+                &["written"; 2],
+                &[("MGET $1 $2", "7.5 5")],
+            )
+        },
+        Case {
+            before: &["SET $1 x"],
+            ..case(
+                "Add to what is no number",
+                |s| pairs(s).on_conflict(Update).merge("value", Merge::Add),
+                &["data", "written"],
+                &[("MGET $1 $2", "x 5")],
+            )
+        },
         case(
             "KeepExisting",
             |s| pairs(s).on_conflict(Update).merge("value", Merge::KeepExisting),

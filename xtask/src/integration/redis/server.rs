@@ -1,7 +1,7 @@
 //! One running Redis.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +10,12 @@ use crate::Error;
 use crate::integration::daemon::Daemon;
 use crate::integration::server::{Order, Server, free_port};
 use crate::integration::system::{self, Signal};
+
+/// By how much a node's port for other nodes is greater than that for clients.
+const BUS: u16 = 10_000;
+
+/// The first port that systems give to clients.
+const CLIENTS: u16 = 32_768;
 
 /// A server with its folder.
 #[derive(Debug)]
@@ -35,12 +41,25 @@ impl Instance {
         // Between finding a port free and listening on it another program may take it.
         let mut tries = 3;
         loop {
-            server.port = free_port()?;
+            server.port = server.free_port()?;
             server.configure()?;
             match server.run() {
                 Ok(()) => return Ok(server),
                 Err(error) if tries == 1 => return Err(error),
                 Err(_) => tries -= 1,
+            }
+        }
+    }
+
+    /// A free port. Nodes of a cluster talk at another, too, which must not be one that systems give
+    /// to clients either.
+    fn free_port(&self) -> Result<u16, Error> {
+        let is_node = self.settings.contains("cluster-enabled yes");
+        loop {
+            let port = free_port()?;
+            let bus = port + BUS;
+            if !is_node || (bus < CLIENTS && TcpListener::bind(("127.0.0.1", bus)).is_ok()) {
+                return Ok(port);
             }
         }
     }
@@ -56,7 +75,8 @@ impl Instance {
         system::set_mode(&path, 0o600)?;
         let (port, home) = (self.port, self.home.display());
         let password = self.install.password();
-        let own = format!("port {port}\ndir \"{home}\"\nrequirepass {password}\n");
+        let own =
+            format!("port {port}\ndir \"{home}\"\nrequirepass {password}\nmasterauth {password}\n");
         std::fs::write(&path, own + &self.settings)?;
         self.install.account().give(&path)
     }
