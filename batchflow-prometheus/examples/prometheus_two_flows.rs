@@ -4,6 +4,8 @@
 //! cargo run -p batchflow-prometheus --features http --example prometheus_two_flows [-- ADDRESS [SECONDS]]
 //! ```
 //!
+//! Prometheus in a container, as compose.yaml has it, reaches it at the ADDRESS `0.0.0.0:9464`.
+//!
 //! The database is a stand-in that takes its time and now and then fails: some batches meet a
 //! deadlock, some rows are refused, and every two minutes nothing works for ten seconds. It runs
 //! until Ctrl-C, or for so many seconds.
@@ -13,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use batchflow_core::{
-    Batch, BatchFlow, ConflictStrategy, Driver, ErrorKind, Schema, WriteError, driver_fn,
+    Batch, BatchFlow, ConflictStrategy, Driver, ErrorKind, Report, Schema, WriteError, driver_fn,
 };
 use batchflow_prometheus::client::registry::Registry;
 use batchflow_prometheus::{Exporter, Options, PrometheusMetrics};
@@ -37,7 +39,11 @@ fn stand_in(name: &'static str) -> impl Driver {
             if !bad.is_empty() {
                 return Err(WriteError::new(ErrorKind::Constraint).with_blame(bad));
             }
-            if attempt % 40 == 39 { Err(ErrorKind::Deadlock.into()) } else { Ok(()) }
+            if attempt % 40 == 39 {
+                return Err(ErrorKind::Deadlock.into());
+            }
+            // An eighth is there already, and stays as it was.
+            Ok(Report::all().with_affected(batch.len() as u64 * 7 / 8))
         }
     })
 }

@@ -1,7 +1,7 @@
 //! [`Flows`]: the flows that are watched, and what those that ended had counted.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use batchflow_core::FlowProbe;
@@ -16,7 +16,9 @@ pub(crate) struct Flows(Mutex<Watched>);
 
 #[derive(Debug, Default)]
 struct Watched {
-    running: Vec<(Whose, FlowProbe)>,
+    /// By numbers that are never given twice.
+    running: BTreeMap<u64, (Whose, FlowProbe)>,
+    next: u64,
     ended: BTreeMap<Whose, Sums>,
 }
 
@@ -46,7 +48,7 @@ pub(crate) struct Sums {
 impl From<&FlowReading> for Sums {
     fn from(reading: &FlowReading) -> Self {
         let FlowReading { stats, activity, letters, .. } = reading;
-        let running = u64::from(!reading.ended);
+        let running = u64::from(reading.running);
         let lanes = stats.pending.saturating_sub(stats.queued + stats.in_flight);
         Self {
             flows: running,
@@ -124,28 +126,43 @@ impl Flows {
     /// A flow begins.
     pub(crate) fn watch(&self, whose: Whose, probe: FlowProbe) {
         self.read();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).running.push((whose, probe));
+        let mut watched = self.lock();
+        let number = watched.next;
+        watched.next += 1;
+        watched.running.insert(number, (whose, probe));
     }
 
     /// What all flows count, those that ended included. Probes of flows that ended are let go.
+    ///
+    /// The probes are read outside the lock: one of them may hold a flow's last clone, whose end
+    /// is the user's code.
     pub(crate) fn read(&self) -> BTreeMap<Whose, Sums> {
-        let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Watched { running, ended } = &mut *watched;
-        let mut now: Vec<(Whose, Sums)> = Vec::new();
-        running.retain(|(whose, probe)| {
+        let (running, mut all) = {
+            let watched = self.lock();
+            (watched.running.clone(), watched.ended.clone())
+        };
+        for (number, (whose, probe)) in running {
             let reading = probe.read();
             let sums = Sums::from(&reading);
             if reading.ended {
-                ended.entry(whose.clone()).or_default().add(&sums);
-            } else {
-                now.push((whose.clone(), sums));
+                self.end(number, &sums);
             }
-            !reading.ended
-        });
-        let mut all = ended.clone();
-        for (whose, sums) in now {
             all.entry(whose).or_default().add(&sums);
         }
         all
+    }
+
+    /// A flow has ended: from here on its counts stand with those that ended. Another scrape may
+    /// have seen it first.
+    fn end(&self, number: u64, sums: &Sums) {
+        let mut watched = self.lock();
+        let Watched { running, ended, .. } = &mut *watched;
+        if let Some((whose, _)) = running.remove(&number) {
+            ended.entry(whose).or_default().add(sums);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watched> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::text::{encode, encode_classic};
+use crate::format::Format;
 
 /// The most connections at once. A Prometheus server has one; the next waits.
 const CONNECTIONS: usize = 32;
@@ -33,8 +33,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `/metrics` until it is stopped or dropped.
 ///
-/// It answers with OpenMetrics to who accepts that, as Prometheus does, and with the older text
-/// format else. There is no encryption and no password: bind it to an address that only Prometheus
+/// It answers in the format that is asked for: OpenMetrics, with the feature `protobuf` Prometheus'
+/// protobuf format, else the older text format. There is no encryption and no password: bind it to an address that only Prometheus
 /// reaches.
 ///
 /// ```
@@ -170,16 +170,10 @@ fn respond(request: &Request<Incoming>, registry: &Registry) -> Response<Full<By
         response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let accepts = |format: &str| {
-        let accept = request.headers().get_all(ACCEPT).into_iter();
-        accept.filter_map(|accept| accept.to_str().ok()).any(|accept| accept.contains(format))
-    };
-    let (text, format) = if accepts("application/openmetrics-text") {
-        (encode(registry), "application/openmetrics-text; version=1.0.0; charset=utf-8")
-    } else {
-        (encode_classic(registry), "text/plain; version=0.0.4; charset=utf-8")
-    };
-    let mut response = Response::new(Full::from(text));
-    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(format));
+    let accept = request.headers().get_all(ACCEPT).into_iter();
+    let format = Format::liked(accept.filter_map(|accept| accept.to_str().ok()));
+    let mut response = Response::new(Full::from(format.encode(registry)));
+    let content_type = hyper::header::HeaderValue::from_static(format.content_type());
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
 }

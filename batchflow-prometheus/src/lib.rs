@@ -7,6 +7,8 @@ mod buckets;
 mod collect;
 mod flows;
 #[cfg(feature = "http")]
+mod format;
+#[cfg(feature = "http")]
 mod http;
 mod labels;
 mod metric;
@@ -21,4 +23,6 @@ pub use adapter::PrometheusMetrics;
 pub use http::Exporter;
 pub use metric::{METRICS, Metric, Type};
 pub use options::Options;
+#[cfg(feature = "protobuf")]
+pub use text::encode_protobuf;
 pub use text::{encode, encode_classic};

@@ -31,10 +31,10 @@ impl Options {
         self
     }
 
-    /// Keeps every histogram as a native one too, a resolution of 10 %, at most 160 buckets each.
-    /// Off by default. Text, which [`encode`](crate::encode) and the exporter write, shows the
-    /// classic buckets only: a program that serves Prometheus' protobuf format, with the features
-    /// of [`client`](crate::client), shows both.
+    /// Keeps every histogram as a native one too, with a resolution of 10 % and at most 160 buckets
+    /// each. Off by default. They are in Prometheus' protobuf format alone, which
+    /// [`encode_protobuf`](crate::encode_protobuf) and the exporter write.
+    #[cfg(feature = "protobuf")]
     pub fn native_histograms(mut self, on: bool) -> Self {
         self.native = on;
         self

@@ -19,6 +19,14 @@ pub fn encode_classic(registry: &Registry) -> String {
     classic(&encode(registry))
 }
 
+/// Everything in the registry, in Prometheus' protobuf format: messages of the type
+/// `io.prometheus.client.MetricFamily`, each behind its length. It alone has native histograms.
+#[cfg(feature = "protobuf")]
+pub fn encode_protobuf(registry: &Registry) -> Vec<u8> {
+    // Fails only where a metric refuses to be written.
+    prometheus_client::encoding::prometheus_protobuf::encode_to_vec(registry).unwrap_or_default()
+}
+
 /// OpenMetrics names a counter without its `_total` where it describes it; the older format has
 /// it there too, and neither units nor an end.
 fn classic(text: &str) -> String {

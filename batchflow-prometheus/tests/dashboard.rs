@@ -1,42 +1,15 @@
 //! The dashboard and the alerts ask only for what is exported.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr)]
-#![allow(clippy::format_push_string, reason = "a test need not be fast")]
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::{Command, Stdio};
 
 use batchflow_prometheus::{METRICS, Type};
-use serde_json::Value;
-
-const DASHBOARD: &str = include_str!("../dashboards/batchflow.json");
-const ALERTS: &str = include_str!("../dashboards/alerts.yml");
+use support::queries::{ALERTS, queries};
 
 /// Labels that every series may have: ours, and those that Prometheus adds.
 const COMMON: [&str; 5] = ["backend", "flow", "job", "instance", "le"];
-
-/// Every query of the dashboard, its variables filled in.
-fn queries() -> Vec<String> {
-    fn collect(value: &Value, found: &mut Vec<String>) {
-        match value {
-            Value::Object(fields) => {
-                if let Some(Value::String(query)) = fields.get("expr") {
-                    found.push(query.clone());
-                }
-                fields.values().for_each(|value| collect(value, found));
-            }
-            Value::Array(values) => values.iter().for_each(|value| collect(value, found)),
-            _ => {}
-        }
-    }
-    let mut found = Vec::new();
-    collect(&serde_json::from_str(DASHBOARD).unwrap(), &mut found);
-    let fill = |query: &String| {
-        let query = query.replace("$__rate_interval", "1m");
-        query.replace("$job", ".*").replace("$backend", ".*")
-    };
-    found.iter().map(fill).collect()
-}
 
 /// The words of a query, without what stands in quotes.
 fn words(query: &str) -> Vec<String> {
@@ -100,36 +73,4 @@ fn the_alerts_ask_for_what_is_exported() {
         alerts += 1;
     }
     assert!(alerts > 5);
-}
-
-/// Prometheus' own parser reads the alerts, and the dashboard's queries as rules.
-#[test]
-fn promtool_reads_every_query() {
-    let mut rules = String::from("groups:\n  - name: dashboard\n    rules:\n");
-    for (at, query) in queries().iter().enumerate() {
-        let query = serde_json::to_string(query).unwrap();
-        rules.push_str(&format!("      - record: batchflow:query_{at}\n        expr: {query}\n"));
-    }
-    for (what, rules) in [("the dashboard's queries", &*rules), ("the alerts", ALERTS)] {
-        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rules.yml");
-        std::fs::write(&file, rules).unwrap();
-        let promtool = Command::new("promtool")
-            .args(["check", "rules"])
-            .arg(&file)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        let promtool = match promtool {
-            Ok(promtool) => promtool,
-            Err(error) => {
-                eprintln!("!! NOT RUN: promtool check rules: {error}: apt-get install prometheus");
-                return;
-            }
-        };
-        let output = promtool.wait_with_output().unwrap();
-        let said =
-            String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{what}: {said}");
-        assert!(said.contains("SUCCESS"), "{what}: {said}");
-    }
 }

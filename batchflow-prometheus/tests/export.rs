@@ -1,47 +1,19 @@
-//! What is exported: names and labels as the table says, nothing secret, nothing `promtool` minds.
+//! What is exported: names and labels as the table says, nothing secret.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, clippy::float_cmp)]
 #![allow(clippy::format_push_string, reason = "a test need not be fast")]
 
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use batchflow_core::testing::{Blame, Fault, FaultDriver, MemoryDriver, miscount};
-use batchflow_core::{BatchFlow, ConflictStrategy, ErrorKind, Schema};
+use batchflow_core::testing::{MemoryDriver, miscount};
+use batchflow_core::{BatchFlow, ConflictStrategy, Schema};
 use batchflow_prometheus::client::registry::Registry;
-use batchflow_prometheus::{METRICS, Options, PrometheusMetrics, Type, encode, encode_classic};
-use support::Scrape;
-
-/// A registry after a bit of everything: waits, refusals, retries, splits, dead letters.
-async fn busy(options: Options) -> Registry {
-    let mut registry = Registry::default();
-    let metrics = PrometheusMetrics::register(&mut registry, options);
-    let driver = FaultDriver::new(MemoryDriver::new()).settling();
-    driver.script([
-        Fault::fail(ErrorKind::Deadlock),
-        Fault::LoseAnswer(ErrorKind::Connection.into()),
-    ]);
-    driver.refuse(ErrorKind::Constraint, Blame::Nobody, |row| {
-        row.get::<i64>("id").unwrap() == Some(7)
-    });
-    let flow = BatchFlow::builder(driver)
-        .flush_size(10)
-        .buffer_size(20)
-        .metrics(metrics.flow("orders"))
-        .build()
-        .unwrap();
-    let orders = Schema::new("orders", ConflictStrategy::Ignore, ["id", "secret"]).unwrap();
-    for id in 0..2_000_i64 {
-        flow.submit(orders.row((id % 500, "canary")).unwrap()).await.unwrap();
-    }
-    flow.flush().await.unwrap();
-    drop(flow.close().await.unwrap());
-    flow.try_submit(orders.row((1_i64, "canary")).unwrap()).unwrap_err();
-    registry
-}
+use batchflow_prometheus::{METRICS, Options, PrometheusMetrics, Type, encode};
+use support::{Scrape, busy};
 
 /// What the table says of a metric: its sample names, and its labels.
 fn expected(options: (bool, bool)) -> Vec<(String, BTreeSet<String>)> {
@@ -116,29 +88,6 @@ fn the_readme_has_the_table() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn promtool_finds_nothing_to_complain_about() {
-    let options = Options::default().label_flow(true).label_table(true);
-    let text = encode_classic(&busy(options).await);
-    let promtool = Command::new("promtool")
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut promtool = match promtool {
-        Ok(promtool) => promtool,
-        Err(error) => {
-            eprintln!("!! NOT RUN: promtool check metrics: {error}: apt-get install prometheus");
-            return;
-        }
-    };
-    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    let output = promtool.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
-}
-
-#[tokio::test(start_paused = true)]
 async fn counts_of_flows_that_ended_stay() {
     let mut registry = Registry::default();
     let metrics = PrometheusMetrics::register(&mut registry, Options::default());
@@ -194,8 +143,65 @@ async fn tables_beyond_the_hundredth_share_their_series() {
     assert_eq!((of(&[]), of(&[("table", "(others)")])), (150.0, 50.0));
 }
 
+/// Scrapes that see a flow's end at once do not count it twice, and none counts less than one
+/// before it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scrapes_at_once_count_each_flow_once() {
+    let mut registry = Registry::default();
+    let metrics = PrometheusMetrics::register(&mut registry, Options::default());
+    let (registry, over) = (Arc::new(registry), Arc::new(AtomicBool::new(false)));
+    let submitted = |registry: &Registry| {
+        Scrape::parse(&encode(registry)).sum("batchflow_rows_submitted_total", &[])
+    };
+    let scrapes = [(); 3].map(|()| {
+        let (registry, over) = (Arc::clone(&registry), Arc::clone(&over));
+        std::thread::spawn(move || {
+            let mut most = 0.0;
+            while !over.load(Ordering::Relaxed) {
+                let now = submitted(&registry);
+                assert!(now >= most, "{now} after {most}");
+                most = now;
+            }
+        })
+    });
+    let t = Schema::new("t", ConflictStrategy::Ignore, ["id"]).unwrap();
+    for _ in 0..200 {
+        let flow =
+            BatchFlow::builder(MemoryDriver::new()).metrics(metrics.clone()).build().unwrap();
+        for id in 0..10_i64 {
+            flow.submit(t.row((id,)).unwrap()).await.unwrap();
+        }
+        assert!(flow.close().await.unwrap().all_written());
+    }
+    over.store(true, Ordering::Relaxed);
+    for scrape in scrapes {
+        scrape.join().unwrap();
+    }
+    assert_eq!(submitted(&registry), 2_000.0);
+}
+
+#[cfg(feature = "protobuf")]
 #[tokio::test(start_paused = true)]
-async fn native_histograms_leave_the_classic_ones_as_they_are() {
+async fn protobuf_has_native_histograms_where_asked_for_and_the_classic_ones_always() {
+    use batchflow_prometheus::client::encoding::prometheus_protobuf::encode as families;
+
+    for native in [false, true] {
+        let registry = busy(Options::default().native_histograms(native)).await;
+        let families = families(&registry).unwrap();
+        let names: BTreeSet<String> = families.iter().map(|family| family.name.clone()).collect();
+        for metric in METRICS {
+            assert!(names.contains(&metric.full_name()), "{}", metric.full_name());
+        }
+        let batches = families.iter().find(|f| f.name == "batchflow_batch_rows").unwrap();
+        let histogram = batches.metric[0].histogram.as_ref().unwrap();
+        assert!(histogram.sample_count > 0 && !histogram.bucket.is_empty());
+        assert_eq!(!histogram.positive_span.is_empty(), native);
+    }
+}
+
+#[cfg(feature = "protobuf")]
+#[tokio::test(start_paused = true)]
+async fn native_histograms_leave_the_text_as_it_is() {
     let classic = encode(&busy(Options::default()).await);
     let native = encode(&busy(Options::default().native_histograms(true)).await);
     let lines = |text: &str| {

@@ -1,5 +1,5 @@
 //! [`Fire`]: a flow under fire, its history, and the judgement. Included by the fault tests of every
-//! database with tables.
+//! database with a server.
 #![allow(dead_code, reason = "each crate uses its own part")]
 
 use std::future::Future;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use batchflow_core::conformance::{Fate, History};
 use batchflow_core::testing::{Column, Table};
 use batchflow_core::{
-    BatchFlow, ColumnKind, ConflictStrategy, FlowBuilder, Merge, Request, RetryPolicy, Schema,
-    Stats, Value,
+    BatchFlow, ColumnKind, ConflictStrategy, FlowBuilder, Merge, Request, RetryPolicy, RowError,
+    Schema, Stats, Value,
 };
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -117,7 +117,11 @@ impl Fire {
             }
         }
         for (entry, receipt) in receipts {
-            self.history.settled(entry, &in_time(receipt).await);
+            let outcome = in_time(receipt).await;
+            if let Err(RowError::Rejected(error)) = &outcome {
+                println!("{kind:?}: rejected: {error}");
+            }
+            self.history.settled(entry, &outcome);
         }
     }
 
@@ -135,17 +139,7 @@ impl Fire {
     ) -> Stats {
         let what = format!("{what}, seed {}", self.seed);
         let stats = in_time(self.flow.close()).await.unwrap().stats;
-        assert!(stats.is_conserved() && stats.pending == 0, "{what}: promise 1: {stats:?}");
-        let is_unknown = |fate| matches!(fate, Fate::Unknown | Fate::StillRunning);
-        for (told, seen) in [
-            (stats.submitted, self.history.queued_rows()),
-            (stats.written, self.count(|fate| fate == Fate::Written)),
-            (stats.superseded, self.count(|fate| fate == Fate::Superseded)),
-            (stats.unknown, self.count(is_unknown)),
-        ] {
-            assert_eq!(told, seen as u64, "{what}: promise 1: the receipts differ from {stats:?}");
-        }
-        self.history.check_verdicts().unwrap_or_else(|broken| panic!("{what}: {broken}"));
+        judge(&what, &stats, &self.history);
         for (_, table) in [&self.plain, &self.counting] {
             let found = read(table).await;
             let judged = self.history.check_table(table, &found);
@@ -154,6 +148,21 @@ impl Fire {
         println!("{what}: {stats:?}");
         stats
     }
+}
+
+/// Judges a flow that has closed, without its tables: every row's verdict, and the counts.
+pub(crate) fn judge(what: &str, stats: &Stats, history: &History) {
+    assert!(stats.is_conserved() && stats.pending == 0, "{what}: promise 1: {stats:?}");
+    let is_unknown = |fate| matches!(fate, Fate::Unknown | Fate::StillRunning);
+    for (told, seen) in [
+        (stats.submitted, history.queued_rows()),
+        (stats.written, history.count(|fate| fate == Fate::Written)),
+        (stats.superseded, history.count(|fate| fate == Fate::Superseded)),
+        (stats.unknown, history.count(is_unknown)),
+    ] {
+        assert_eq!(told, seen as u64, "{what}: promise 1: the receipts differ from {stats:?}");
+    }
+    history.check_verdicts().unwrap_or_else(|broken| panic!("{what}: {broken}"));
 }
 
 /// Waits for what must not hang.

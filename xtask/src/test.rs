@@ -6,7 +6,7 @@ use lexopt::prelude::*;
 use crate::integration::{self, Options, must_run_all};
 use crate::steps::Steps;
 use crate::workspace::Workspace;
-use crate::{Error, cargo, coverage, loom};
+use crate::{Error, cargo, coverage, loom, prometheus};
 
 /// Whether line coverage is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,8 @@ pub(crate) fn all(
     tests.args(["--workspace", "--all-features"]);
     steps.command("tests", &mut tests)?;
     // What is built in was tested with the rest.
-    let servers = Options::for_servers();
-    let integrated = integration::all(steps, workspace, &servers, must_run_all(all_backends));
-    covered.and(integrated)
+    let (servers, all_must_run) = (Options::for_servers(), must_run_all(all_backends));
+    let watched = prometheus::check(steps, &servers, all_must_run);
+    let integrated = integration::all(steps, workspace, &servers, all_must_run);
+    covered.and(watched).and(integrated)
 }

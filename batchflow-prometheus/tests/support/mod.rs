@@ -1,7 +1,42 @@
-//! A scrape, taken apart.
+//! A registry with something in it; a scrape, taken apart.
 #![allow(dead_code, reason = "each test uses a part of this")]
 
+pub(crate) mod queries;
+
 use std::collections::{BTreeMap, BTreeSet};
+
+use batchflow_core::testing::{Blame, Fault, FaultDriver, MemoryDriver};
+use batchflow_core::{BatchFlow, ConflictStrategy, ErrorKind, Schema};
+use batchflow_prometheus::client::registry::Registry;
+use batchflow_prometheus::{Options, PrometheusMetrics};
+
+/// A registry after a bit of everything: waits, refusals, retries, splits, dead letters.
+pub(crate) async fn busy(options: Options) -> Registry {
+    let mut registry = Registry::default();
+    let metrics = PrometheusMetrics::register(&mut registry, options);
+    let driver = FaultDriver::new(MemoryDriver::new()).settling();
+    driver.script([
+        Fault::fail(ErrorKind::Deadlock),
+        Fault::LoseAnswer(ErrorKind::Connection.into()),
+    ]);
+    driver.refuse(ErrorKind::Constraint, Blame::Nobody, |row| {
+        row.get::<i64>("id").unwrap() == Some(7)
+    });
+    let flow = BatchFlow::builder(driver)
+        .flush_size(10)
+        .buffer_size(20)
+        .metrics(metrics.flow("orders"))
+        .build()
+        .unwrap();
+    let orders = Schema::new("orders", ConflictStrategy::Ignore, ["id", "secret"]).unwrap();
+    for id in 0..2_000_i64 {
+        flow.submit(orders.row((id % 500, "canary")).unwrap()).await.unwrap();
+    }
+    flow.flush().await.unwrap();
+    drop(flow.close().await.unwrap());
+    flow.try_submit(orders.row((1_i64, "canary")).unwrap()).unwrap_err();
+    registry
+}
 
 /// The samples of a scrape.
 #[derive(Debug)]
