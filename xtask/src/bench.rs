@@ -1,4 +1,5 @@
-//! `cargo xtask bench core|sqlite|postgres|mysql|redis`: the benchmarks, against their rivals in the same run.
+//! `cargo xtask bench core|sqlite|postgres|mysql|redis|metrics`: the benchmarks, against their
+//! rivals in the same run.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,12 +12,13 @@ use crate::workspace::Workspace;
 use crate::{Error, cargo, integration};
 
 /// What can be benchmarked: its name here, its crate, its bench targets.
-const BENCHES: [(&str, &str, &[&str]); 5] = [
+const BENCHES: [(&str, &str, &[&str]); 6] = [
     ("core", "batchflow-core", &["core", "allocations"]),
     ("sqlite", "batchflow-sqlite", &["upsert"]),
     ("postgres", "batchflow-postgres", &["upsert"]),
     ("mysql", "batchflow-mysql", &["upsert"]),
     ("redis", "batchflow-redis", &["write"]),
+    ("metrics", "xtask", &["metrics"]),
 ];
 
 pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<(), Error> {
@@ -46,6 +48,7 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<(), Error> {
     }
     let workspace = Workspace::load()?;
     let server = integration::server_for_bench(&workspace, package, &options)?;
+    let cluster = integration::cluster_for_bench(&workspace, package, &options)?;
     let mut steps = Steps::new();
     let mut figures = Vec::new();
     for target in *targets {
@@ -59,7 +62,7 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<(), Error> {
         }
         let (name, line) = (format!("benchmark {package}, {target}"), cargo::shown(&command));
         // Added once the line to run it again is made: it holds a password.
-        if let Some(own) = &server {
+        for own in server.iter().chain(&cluster) {
             command.env(own.variable, own.server.url());
         }
         steps.step(&name, &line, || {

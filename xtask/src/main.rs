@@ -7,6 +7,7 @@ mod coverage;
 mod features;
 mod integration;
 mod loom;
+mod prometheus;
 mod replay;
 mod steps;
 mod test;
@@ -24,7 +25,8 @@ Usage: cargo xtask COMMAND [OPTIONS]
 
 Commands:
   test      Unit, documentation and model-checked tests of every crate, line coverage where a
-            tool for it is installed, then `integration` of every backend that can be tested here
+            tool for it is installed, those that need Prometheus where it is installed, then
+            `integration` of every backend that can be tested here
               --no-coverage   without the coverage
               --all           fail where a backend cannot be tested; so does CI in the environment
   ci        Everything that a change must pass: format, lints, documentation, dependency tree,
@@ -46,7 +48,8 @@ Commands:
               --report FILE       write what was run, and what became of it, as JSON
   loom      The model-checked tests alone
   replay    The seeded schedules test with one seed: cargo xtask replay SEED
-  bench     Benchmarks, against their rivals: cargo xtask bench core|sqlite|postgres|mysql|redis
+  bench     Benchmarks, against their rivals:
+              cargo xtask bench core|sqlite|postgres|mysql|redis|metrics
               --mysqld PATH   against a server of this program's, for mysql
               --json FILE     write the figures as JSON too
               --quick         a run of seconds, which shows only that it works
