@@ -25,6 +25,12 @@ impl Server {
             Ok(url) => (url, format!("the server of {VARIABLE}")),
             Err(_) => (USUAL.to_owned(), "a server at 127.0.0.1:5432 for postgres".to_owned()),
         };
+        // The rivals speak plainly, and so does everyone.
+        let url = if url.contains("sslmode") {
+            url
+        } else {
+            format!("{url}{}sslmode=disable", if url.contains('?') { '&' } else { '?' })
+        };
         let server = Self { url };
         match server.try_connect().await {
             Ok(_) => Ok(server),
