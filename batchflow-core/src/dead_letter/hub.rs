@@ -19,8 +19,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Holds one flow's letters until the sink has them.
 ///
-/// Its memory is bounded by who pushes: no new batch is started while
-/// [`backlog`](Self::backlog) is above zero, so at most the rows then in flight are here.
+/// Its memory is bounded by who pushes: no new batch is started, and no row refused for its table,
+/// while [`backlog`](Self::backlog) is above zero; so at most the rows that were then under way are
+/// here.
 /// Dropping it ends its task; what the sink then has not taken is logged and counted.
 #[derive(Debug)]
 pub(crate) struct Hub {

@@ -200,9 +200,13 @@ impl Pump {
         self.stations[at].get_or_insert_with(|| Station::new(schema(), &self.rules))
     }
 
-    /// Asks for the tables that are not known yet.
+    /// Asks for the tables that are not known yet; not while dead letters wait for their sink, as
+    /// the rows of a table that is not there would join them.
     fn describe(&mut self, now: Instant) {
         let Some(describer) = &self.rules.describer else { return };
+        if self.held_back.by_letters {
+            return;
+        }
         for (slot, station) in self.stations.iter_mut().enumerate() {
             let Some(station) = station else { continue };
             let allowance = Allowance::Of(&self.shared.queue, slot as u32);
@@ -350,9 +354,11 @@ impl Pump {
 
     fn next_turn(&self, look: &Look, interval: Duration) -> Option<Instant> {
         let queued = self.shared.queue.since().map(|since| later(since, interval));
-        let may_start = !(self.held_back.by_slots || self.held_back.by_letters);
+        let HeldBack { by_slots, by_letters } = self.held_back;
+        let may_start = !(by_slots || by_letters);
         let stations = self.stations.iter().flatten();
-        let lanes = stations.filter_map(|station| station.next_turn(interval, may_start)).min();
+        let turn = |station: &Station| station.next_turn(interval, may_start, !by_letters);
+        let lanes = stations.filter_map(turn).min();
         let deadline = look.deadline.map(|deadline| deadline.at);
         let deadline = deadline.filter(|_| look.phase == Phase::Draining);
         let landing = self.landing.filter(|_| !self.aborted);
@@ -406,6 +412,10 @@ impl Pump {
                 let allowance = Allowance::Of(&self.shared.queue, slot);
                 match described {
                     Ok(table) => station.open(&table, &self.rules, allowance),
+                    Err(error) if self.shared.letters.backlog() > 0 => {
+                        self.shared.note_error(error.error());
+                        station.ask_later(Instant::now());
+                    }
                     Err(error) => {
                         let held = station.fail(Instant::now());
                         self.refuse(slot, held, &error);

@@ -105,8 +105,13 @@ impl Station {
 
     /// The table could not be described: the rows that waited for it end with this.
     pub(super) fn fail(&mut self, now: Instant) -> Vec<Held> {
-        self.table = Table::Failed(now + LOOK_AGAIN);
+        self.ask_later(now);
         self.rows.drain(..).map(|(held, _)| held).collect()
+    }
+
+    /// The table could not be described: the rows that wait for it wait until it is asked again.
+    pub(super) fn ask_later(&mut self, now: Instant) {
+        self.table = Table::Failed(now + LOOK_AGAIN);
     }
 
     /// Whether the table should be asked for now.
@@ -201,12 +206,18 @@ impl Station {
         held
     }
 
-    /// When this station next needs the pump: for a batch only where one may start.
-    pub(super) fn next_turn(&self, interval: Duration, may_start: bool) -> Option<Instant> {
+    /// When this station next needs the pump: for a batch only where one may start, for its table
+    /// only where that may be asked for.
+    pub(super) fn next_turn(
+        &self,
+        interval: Duration,
+        may_start: bool,
+        may_ask: bool,
+    ) -> Option<Instant> {
         match &self.table {
             Table::Open(_) if !may_start => None,
             Table::Open(lane) => lane.oldest_startable().map(|since| later(since, interval)),
-            Table::Failed(until) if !self.rows.is_empty() => Some(*until),
+            Table::Failed(until) if may_ask && !self.rows.is_empty() => Some(*until),
             _ => None,
         }
     }

@@ -1,9 +1,11 @@
 //! Promise 6: bounded memory, with the database stalled too.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use batchflow_core::dead_letter::{DeadLetter, DeadLetterError, DeadLetterSink};
 use batchflow_core::testing::{Fault, Gate, MemoryDriver};
 use batchflow_core::{
     Attempt, Batch, BatchFlow, Capabilities, ConflictStrategy, Driver, Merge, Outcome, Report,
@@ -259,5 +261,45 @@ async fn promise_6_a_row_larger_than_a_batch_goes_alone() {
     assert_eq!(flow.flush().await.unwrap().written, 30);
     for batch in memory(&driver).batches() {
         assert!(batch.size_bytes() <= 2_000 || batch.len() == 1, "{} bytes", batch.size_bytes());
+    }
+}
+
+/// A dead-letter sink that takes nothing.
+#[derive(Debug)]
+struct Stuck;
+
+#[async_trait]
+impl DeadLetterSink for Stuck {
+    async fn deliver(&self, _: &mut VecDeque<DeadLetter>) -> Result<(), DeadLetterError> {
+        std::future::pending().await
+    }
+}
+
+/// Tables that are not there: their rows become letters, as many as the buffer holds and no more,
+/// until the sink has taken them.
+#[tokio::test(start_paused = true)]
+async fn promise_6_letters_of_missing_tables_stay_within_the_buffer() {
+    for tables in [1, 8] {
+        let driver = Arc::new(MemoryDriver::with_tables([]));
+        let flow = BatchFlow::builder(driver).buffer_size(100).flush_size(10);
+        let flow = flow.dead_letters(Stuck).build().unwrap();
+        for table in 0..tables {
+            let flow = flow.clone();
+            let schema = schema(&format!("t{table}"), ConflictStrategy::Ignore);
+            tokio::spawn(async move {
+                for id in 0.. {
+                    if flow.submit(row(&schema, id, "x")).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+        tokio::time::sleep(60 * SECOND).await;
+        let backlog = flow.health().dead_letter_backlog;
+        assert!((1..=100).contains(&backlog), "{backlog} letters, {:?}", flow.stats());
+        assert!(!flow.health().stalled.is_empty());
+        let summary = flow.close_within(10 * SECOND).await.unwrap();
+        assert_eq!((summary.stats.pending, summary.undelivered), (0, backlog as u64));
+        assert!(summary.stats.is_conserved());
     }
 }
