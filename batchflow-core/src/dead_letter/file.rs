@@ -19,7 +19,8 @@ const GROUP_BYTES: usize = 256 << 10;
 /// The file is readable by its owner alone where the system knows owners, and locked against a
 /// second sink while this one lives. Each group of letters is on the disk before the next is
 /// taken. A disk that is full loses no letter: what was written by halves is cut off again, and
-/// the letters are kept and tried later.
+/// the letters are kept and tried later. The file may be emptied meanwhile: the next letters are
+/// then its first.
 ///
 /// [`read_file`](super::read_file) reads it back; [`BatchWriter::replay`](crate::BatchWriter::replay)
 /// writes its rows again.
@@ -210,6 +211,8 @@ impl<D: Disk> Lines<D> {
     }
 
     fn append(&mut self, text: &[u8], fsync: bool) -> io::Result<()> {
+        // Others may have emptied the file: beyond its end would be a hole.
+        self.good = self.good.min(self.disk.seek(SeekFrom::End(0))?);
         if self.dirty {
             self.disk.cut(self.good)?;
         }
@@ -284,6 +287,19 @@ mod tests {
         assert_eq!((&read[..2], &read[3]), (&[Ok(0), Ok(1)][..], &Ok(3)));
         let error = read[2].as_ref().unwrap_err();
         assert!(error.starts_with("dead letters, line 3: it is cut short"), "{error}");
+    }
+
+    /// As after a replay, by `: > letters.jsonl`, or as logrotate's `copytruncate` does it.
+    #[tokio::test]
+    async fn promise_4_a_file_that_is_emptied_under_the_sink_loses_no_later_letter() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("letters.jsonl");
+        let sink = FileSink::append(&path).unwrap();
+        for first in [0, 3] {
+            OpenOptions::new().write(true).truncate(true).open(&path).unwrap();
+            sink.deliver(&mut letters(first, 3).into()).await.unwrap();
+            assert_eq!(submissions(&path), (first..first + 3).map(Ok).collect::<Vec<_>>());
+        }
     }
 
     #[tokio::test]
