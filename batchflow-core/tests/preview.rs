@@ -1,6 +1,7 @@
 //! What a flow would send, shown.
 #![allow(clippy::unwrap_used)]
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use batchflow_core::{
     Attempt, Batch, BatchFlow, Capabilities, ConflictStrategy, Driver, ErrorKind, Merge, Preview,
     Report, Request, Schema, ShowValues, TableInfo, WriteError, fingerprint,
 };
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// A driver that sends nothing, and says so in words.
 #[derive(Debug, Default)]
@@ -175,4 +176,18 @@ async fn a_driver_that_panics_in_a_preview_is_an_error_of_it() {
     let flow = BatchFlow::builder(Slow::default()).build().unwrap();
     let error = flow.preview(&rows()).await.unwrap_err();
     assert_eq!((error.kind(), error.table()), (ErrorKind::Internal, Some("users")));
+}
+
+/// A preview holds the driver, as a future that is kept and not polled does.
+#[tokio::test(start_paused = true)]
+async fn promise_9_a_preview_that_nobody_polls_any_more_keeps_no_driver_open() {
+    let slow = Slow::default();
+    let closed = Arc::clone(&slow.closed);
+    let flow = BatchFlow::builder(slow).build().unwrap();
+    let rows = rows();
+    let mut preview = pin!(flow.preview(&rows[..2]));
+    assert!(timeout(Duration::from_millis(500), preview.as_mut()).await.is_err());
+    let summary = timeout(Duration::from_secs(60), flow.close()).await.unwrap().unwrap();
+    assert!(summary.all_written() && closed.load(Ordering::Relaxed));
+    assert_eq!(preview.await.unwrap_err().kind(), ErrorKind::Cancelled);
 }

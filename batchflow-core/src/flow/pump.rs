@@ -80,11 +80,11 @@ impl Pump {
         (self.executor, self.rules.describer) = (None, None);
         if let Some(driver) = self.driver.take() {
             let backend = driver.backend();
-            let close = async {
-                self.previews.end().await;
-                driver.let_go().await;
-            };
-            let closed = tokio::time::timeout(grace, catch_async(close));
+            // One that nobody polls any more ends when it is dropped.
+            if tokio::time::timeout(grace.min(GRACE), self.previews.end()).await.is_err() {
+                tracing::warn!(backend, "a preview did not end before its driver was closed");
+            }
+            let closed = tokio::time::timeout(grace, catch_async(async { driver.let_go().await }));
             if !matches!(closed.await, Ok(Ok(()))) {
                 tracing::warn!(backend, "the driver did not close in time");
             }
