@@ -24,7 +24,7 @@ pub(super) struct Landed {
 pub(super) enum Event {
     Landed(Landed),
     Described(u32, Result<TableInfo, RowError>),
-    /// What was under way was aborted, all of it, and its rows are settled.
+    /// Something that was under way was aborted, and its rows are settled.
     Aborted,
 }
 
@@ -89,12 +89,11 @@ impl Fleet {
         self.tasks.try_join_next().map(|event| event.unwrap_or(Event::Aborted))
     }
 
-    /// Ends all that is under way; each task that is ended so comes back as such. Tells whether
-    /// something has ended already.
-    pub(super) fn abort(&mut self) -> bool {
+    /// Ends all that is under way; each task that is ended so comes back as such.
+    pub(super) fn abort(&mut self) {
         self.tasks.abort_all();
         // What a driver's future does as it is dropped, is the driver's.
-        self.own.take().map(|own| catch(|| drop(own))).is_some()
+        let _ = self.own.take().map(|own| catch(|| drop(own)));
     }
 }
 
@@ -130,8 +129,8 @@ mod tests {
         for is_small in [true, false] {
             fleet.fly(std::future::pending(), is_small);
         }
-        assert!(fleet.abort());
+        fleet.abort();
         assert!(matches!(fleet.next().await, Event::Aborted));
-        assert!(fleet.is_empty() && !fleet.abort());
+        assert!(fleet.is_empty());
     }
 }

@@ -144,9 +144,9 @@ impl Pump {
         }
         if self.landing.is_some_and(|landing| landing <= now) && !self.aborted {
             self.aborted = true;
-            if self.fleet.abort() {
-                self.forget_flights();
-            }
+            self.fleet.abort();
+            // Whose rows are settled as each of them ends.
+            self.stations.iter_mut().flatten().for_each(Station::abandon_tasks);
         }
         look
     }
@@ -422,7 +422,7 @@ impl Pump {
                     }
                 }
             }
-            Event::Aborted => self.forget_flights(),
+            Event::Aborted => {}
         }
     }
 
@@ -430,10 +430,6 @@ impl Pump {
         let Some(Some(station)) = self.stations.get_mut(landed.slot as usize) else { return };
         station.land(landed.flight, &landed.hashes);
         station.compare(landed.seen, &self.rules);
-    }
-
-    fn forget_flights(&mut self) {
-        self.stations.iter_mut().flatten().for_each(Station::abandon_tasks);
     }
 
     /// Settles rows whose table could not be described.

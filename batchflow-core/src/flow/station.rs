@@ -166,7 +166,7 @@ impl Station {
         }
     }
 
-    /// Batches and look-ups were aborted, their rows settled: nothing is waited for any more.
+    /// Batches and look-ups were aborted: nothing is waited for any more.
     pub(super) fn abandon_tasks(&mut self) {
         self.flights.clear();
         match &mut self.table {
@@ -242,9 +242,9 @@ impl Describer {
         loop {
             let slot = self.slots.acquire().await;
             let began = Instant::now();
-            let described =
-                tokio::time::timeout(self.timeout, catch_async(self.driver.describe(schema)));
-            let described = described.await;
+            // In a block of its own, so that a panic before the first await is caught, too.
+            let question = catch_async(async { self.driver.describe(schema).await });
+            let described = tokio::time::timeout(self.timeout, question).await;
             drop(slot);
             let error = match described {
                 Ok(Ok(Ok(table))) => {

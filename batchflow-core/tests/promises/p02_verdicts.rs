@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use batchflow_core::testing::{Fault, Gate, MemoryDriver};
-use batchflow_core::{BatchFlow, ErrorKind, Outcome, RowError, WriteError, driver_fn};
+use batchflow_core::{
+    Attempt, Batch, BatchFlow, Capabilities, Driver, ErrorKind, Outcome, Report, RetryPolicy,
+    RowError, Schema, TableInfo, WriteError, driver_fn,
+};
 
 use crate::support::{HOUR, SECOND, memory, row, users, watched};
 
@@ -66,6 +70,68 @@ async fn promise_2_a_flush_does_not_wait_for_rows_after_it() {
     flow.submit(row(&users(), 2, "after")).await.unwrap();
     assert_eq!(flush.await.unwrap().written, 1);
     assert_eq!(flow.stats().pending, 1);
+}
+
+/// Looks up no table that is called slow, and panics as it is told to leave off.
+#[derive(Debug)]
+struct Fussy;
+
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a clean-up that panics");
+    }
+}
+
+#[async_trait]
+impl Driver for Fussy {
+    fn backend(&self) -> &'static str {
+        "fussy"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::none().with_describe()
+    }
+
+    async fn write(&self, _: Batch, _: &Attempt) -> Result<Report, WriteError> {
+        tokio::time::sleep(9 * SECOND).await;
+        Ok(Report::all())
+    }
+
+    async fn describe(&self, schema: &Schema) -> Result<TableInfo, WriteError> {
+        if schema.table().name() == "slow" {
+            let _bomb = Bomb;
+            std::future::pending::<()>().await;
+        }
+        Ok(TableInfo::unchecked(schema))
+    }
+}
+
+/// A look-up that is given up panics in its clean-up, while a batch of another table flies and a
+/// row of the same key waits behind it.
+#[tokio::test(start_paused = true)]
+async fn promise_2_a_look_up_whose_clean_up_panics_strands_no_row() {
+    let policy = RetryPolicy::default().give_up_after(60 * SECOND);
+    for close_at in [HOUR, 30 * SECOND] {
+        let flow = BatchFlow::builder(Fussy).timeout(10 * SECOND).retry(policy.clone());
+        let flow = flow.build().unwrap();
+        let slow = crate::support::schema("slow", users().strategy());
+        let own = flow.submit_tracked(row(&slow, 1, "x")).await.unwrap();
+        let mut others = Vec::new();
+        for _ in 0..2 {
+            tokio::time::sleep(SECOND).await;
+            others.push(flow.submit_tracked(row(&users(), 7, "x")).await.unwrap());
+        }
+        let summary = tokio::time::timeout(2 * HOUR, flow.close_within(close_at)).await;
+        let stats = summary.expect("promise 9: a close that never ends").unwrap().stats;
+        assert_eq!((stats.written, stats.pending), (2, 0), "{stats:?}");
+        let verdict = own.await;
+        assert!(matches!(verdict, Err(RowError::NotSent(_))), "{verdict:?}");
+        for receipt in others {
+            assert_eq!(receipt.await.unwrap(), Outcome::Written);
+        }
+    }
 }
 
 /// A runtime that is shut down leaves no receipt hanging: what was in flight is unknown, what was
