@@ -1,7 +1,7 @@
 //! The flow from its user's side, with an async function as its driver.
 #![allow(clippy::unwrap_used)]
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
 use batchflow_core::{
@@ -155,4 +155,38 @@ fn a_runtime_without_timers_is_refused() {
     let error = built.expect_err("a flow cannot wait without timers");
     assert_eq!(error.field(), "runtime");
     assert!(error.to_string().contains("enable_time"), "{error}");
+}
+
+/// As soon as all of them have returned, rows and slots are those of one of them.
+#[tokio::test]
+async fn tunes_at_once_leave_what_the_last_of_them_said() {
+    let flow = BatchFlow::builder(logging(&Log::default())).build().unwrap();
+    let (probe, rounds, barrier) = (flow.probe(), 20_000, Barrier::new(5));
+    let mut wrong = Vec::new();
+    std::thread::scope(|scope| {
+        for slots in [2, 8, 16, 32] {
+            let (flow, barrier) = (&flow, &barrier);
+            scope.spawn(move || {
+                for _ in 0..rounds {
+                    barrier.wait();
+                    flow.tune(|t| t.concurrency(slots));
+                    barrier.wait();
+                }
+            });
+        }
+        for _ in 0..rounds {
+            barrier.wait();
+            barrier.wait();
+            let slots = probe.read().concurrency;
+            let mut said = String::new();
+            flow.tune(|t| {
+                said = format!("{t:?}");
+                t
+            });
+            if !said.contains(&format!("concurrency: {slots} ")) {
+                wrong.push((said, slots));
+            }
+        }
+    });
+    assert_eq!(wrong, [], "what was said last, and how many slots there were");
 }

@@ -161,10 +161,9 @@ impl Shared {
     pub(super) fn retune(&self, change: impl FnOnce(Tune) -> Tune) {
         let mut tune = lock(&self.tune);
         *tune = change(*tune);
-        let changed = *tune;
-        drop(tune);
-        self.slots.set(changed.concurrency);
-        self.queue.set_wake(changed.flush_size, changed.flush_bytes);
+        // Before anyone else may change it, so that all of them hold what was said last.
+        self.slots.set(tune.concurrency);
+        self.queue.set_wake(tune.flush_size, tune.flush_bytes);
     }
 
     pub(super) fn notes(&self) -> MutexGuard<'_, Notes> {
