@@ -382,6 +382,7 @@ fn too_large(request: &Request, limit: usize) -> SubmitReason {
 
 impl Drop for Handle {
     fn drop(&mut self) {
+        self.shared.queue.forsake();
         self.shared.end(Phase::Draining);
     }
 }

@@ -173,3 +173,26 @@ async fn promise_1_a_row_given_up_is_counted_and_its_outage_survived() {
     let stats = flow.stats();
     assert_eq!((stats.written, stats.rejected, stats.pending), (1, 1, 0));
 }
+
+/// A close that is given up goes on, for whoever closes again. Where the last handle is gone
+/// instead, there is nobody to take rows back.
+#[tokio::test(start_paused = true)]
+async fn promise_1_rows_that_nobody_is_left_to_take_back_are_abandoned() {
+    for closed_again in [false, true] {
+        let driver = watched();
+        driver.inner().each(|_, _| Fault::Hang);
+        let flow = BatchFlow::builder(driver).timeout(2 * HOUR).build().unwrap();
+        let probe = flow.probe();
+        flow.submit(row(&users(), 1, "x")).await.unwrap();
+        let close = tokio::time::timeout(SECOND, flow.close_within(5 * SECOND));
+        assert!(close.await.is_err());
+        if closed_again {
+            assert_eq!(flow.close().await.unwrap().returned.len(), 1);
+        }
+        drop(flow);
+        tokio::time::sleep(300 * SECOND).await;
+        let stats = probe.read().stats;
+        let expected = if closed_again { (1, 0) } else { (0, 1) };
+        assert_eq!((stats.returned, stats.abandoned), expected, "{stats:?}");
+    }
+}

@@ -376,7 +376,7 @@ impl Queue {
     pub(in crate::flow) fn close(&self, phase: Phase, deadline: Option<Deadline>) {
         let mut state = self.reckoned();
         if matches!(state.phase, Phase::Open | Phase::Draining) {
-            state.phase = phase;
+            state.enter_phase(phase);
         }
         if let Some(new) = deadline {
             state.deadline = Some(match state.deadline {
@@ -402,6 +402,14 @@ impl Queue {
         wakers.extend(state.wake_pump(true));
         drop(state);
         wake_all(wakers);
+    }
+
+    /// Nobody is left to take rows back.
+    pub(in crate::flow) fn forsake(&self) {
+        let mut state = self.state.lock();
+        state.forsaken = true;
+        let phase = state.phase;
+        state.enter_phase(phase);
     }
 
     pub(in crate::flow) fn phase(&self) -> Phase {

@@ -28,6 +28,8 @@ pub(super) struct State {
     /// A waiter would fit its schema's share, but not the buffer: nobody may overtake it.
     pub(super) full: bool,
     pub(super) phase: Phase,
+    /// Nobody is left to take rows back.
+    pub(super) forsaken: bool,
     pub(super) limits: Limits,
     pub(super) slots: HashMap<Schema, u32>,
     pub(super) shares: Vec<Share>,
@@ -85,6 +87,7 @@ impl State {
             last_slot: 0,
             full: false,
             phase: Phase::Open,
+            forsaken: false,
             limits,
             slots: HashMap::new(),
             shares: Vec::new(),
@@ -263,6 +266,12 @@ impl State {
             self.inbox.len() == self.limits.wake_rows || self.entry_bytes >= self.limits.wake_bytes;
         let waker = if first || full || tracked { self.wake_pump(false) } else { None };
         (submission, waker)
+    }
+
+    /// Goes on to a phase; rows that nobody is left to take back are abandoned.
+    pub(super) fn enter_phase(&mut self, phase: Phase) {
+        let gives_back = phase == Phase::Returning;
+        self.phase = if gives_back && self.forsaken { Phase::Abandoning } else { phase };
     }
 
     pub(super) fn wake_pump(&mut self, urgent: bool) -> Option<Waker> {
