@@ -15,6 +15,8 @@ use batchflow_core::{
 };
 use tokio::time::Instant;
 
+const SECOND: Duration = Duration::from_secs(1);
+
 type Driver = Arc<Probe<FaultDriver<MemoryDriver>>>;
 
 fn driver() -> Driver {
@@ -202,6 +204,22 @@ async fn promise_8_a_lost_answer_is_repeated_only_where_that_is_harmless() {
         assert_eq!((summary.written(), summary.unknown()), (written, unknown));
         assert_eq!((summary.attempts(), table(&driver).len("t")), (attempts, 10));
     }
+}
+
+/// An attempt at rows that may not be repeated takes longer than retries may, and then the server
+/// cannot be asked at once. So does the next.
+#[tokio::test(start_paused = true)]
+async fn promise_8_commits_of_attempts_that_took_long_are_asked_for_until_it_is_told() {
+    let faults = FaultDriver::new(MemoryDriver::new().without_blame()).settling();
+    let driver: Driver = Arc::new(Probe::new(faults));
+    let lost = Fault::LoseAnswer(WriteError::new(ErrorKind::Connection));
+    driver.inner().each(move |_, _| Fault::Delay(400 * SECOND, Box::new(lost.clone())));
+    driver.inner().script_settle((0..4).map(|_| ErrorKind::Connection.into()));
+    let bad = |row: &Request| row.get::<i64>("id") == Ok(Some(2));
+    driver.inner().refuse(ErrorKind::Constraint, Blame::Nobody, bad);
+    let writer = BatchWriter::builder(Arc::clone(&driver)).timeout(600 * SECOND).build().unwrap();
+    let summary = writer.write(rows(&schema(ConflictStrategy::Fail), 4)).await.unwrap();
+    assert_eq!((summary.written(), summary.rejected(), summary.unknown()), (3, 1, 0), "{summary}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,7 +42,8 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// One attempt, and no more. A commit whose answer never came is still asked for.
+    /// One attempt, and no more. A commit whose answer never came is still asked for, up to 5
+    /// minutes from the attempt's end.
     pub fn none() -> Self {
         Self::default().max_attempts(Some(1))
     }

@@ -96,6 +96,12 @@ impl Executor for Retry {
             self.note(&batch, None);
             return report;
         }
+        let give_up = if self.backoff.policy.allows_another(1) {
+            give_up
+        } else {
+            // All that is left to do is to ask, however long the attempt took.
+            after(Instant::now(), self.backoff.policy.limit())
+        };
         // Boxed, so that the attempts which succeed at once do not carry its state.
         Box::pin(self.persist(batch, attempt, report, give_up)).await
     }
