@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod observe;
 mod outcome;
 mod request;
+mod runtime;
 mod schema;
 #[cfg(feature = "sql")]
 pub mod sql;

@@ -6,8 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Handle as Runtime;
-
 use super::BatchFlow;
 use super::cancel::Cancel;
 use super::fleet::Fleet;
@@ -27,7 +25,7 @@ use crate::executor::{
 };
 use crate::metrics::{FlowProbe, Metrics, Reporter, Source};
 use crate::observe::{Observer, Observers};
-use crate::unwind::catch;
+use crate::runtime::timers;
 
 /// Builds a [`BatchFlow`]; made by [`BatchFlow::builder`] or [`BatchFlow::builder_with`].
 ///
@@ -239,12 +237,7 @@ impl FlowBuilder {
     /// runtime, or one without timers.
     pub fn build(self) -> Result<BatchFlow, ConfigError> {
         self.check()?;
-        let runtime = Runtime::try_current()
-            .map_err(|_| ConfigError::new("runtime", "there is no tokio runtime here"))?;
-        // Tokio tells in no other way whether a runtime has timers.
-        catch(|| drop(tokio::time::sleep(Duration::ZERO))).map_err(|_| {
-            ConfigError::new("runtime", "it has no timers: build it with enable_time")
-        })?;
+        let runtime = timers().map_err(|why| ConfigError::new("runtime", why))?;
         let tune = self.tune;
         let slots = Slots::new(tune.concurrency);
         let health = Arc::new(Health::default());

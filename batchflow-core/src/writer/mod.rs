@@ -18,6 +18,8 @@ use crate::dead_letter::DeadLetterSink;
 use crate::driver::Driver;
 use crate::executor::{Backoff, Classes, Executor};
 use crate::request::Request;
+use crate::runtime::timers;
+use crate::unwind::catch_async;
 use run::Run;
 
 /// Writes many rows in batches, one batch at a time, while the caller waits.
@@ -98,15 +100,33 @@ impl BatchWriter {
         run.end().await
     }
 
-    /// Ends what the driver itself started, and tells the dead-letter sink that there is no more.
-    /// Dropping the writer does neither.
+    /// Tells the dead-letter sink that there is no more, and ends what the driver itself started.
+    /// Each has as long as one attempt. Dropping the writer does neither.
+    ///
+    /// Not cancel safe: dropped half-way, it has closed one of them, or none.
     pub async fn close(self) {
-        if let Some(sink) = &self.sink {
-            sink.close().await;
+        let Self { driver, executor, sink, settings, .. } = self;
+        if let Some(sink) = sink
+            && !ends(settings.timeout, async { sink.close().await }).await
+        {
+            tracing::warn!("the dead-letter sink did not close in time");
         }
-        // The executor holds the driver, too.
-        drop(self.executor);
-        self.driver.let_go().await;
+        // It holds the driver, too.
+        drop(executor);
+        let backend = driver.backend();
+        if !ends(settings.timeout, async { driver.let_go().await }).await {
+            tracing::warn!(backend, "the driver did not close in time");
+        }
+    }
+}
+
+/// Whether this ends in time and without a panic.
+async fn ends(limit: Duration, close: impl Future<Output = ()>) -> bool {
+    let close = catch_async(close);
+    if timers().is_ok() {
+        matches!(tokio::time::timeout(limit, close).await, Ok(Ok(())))
+    } else {
+        close.await.is_ok()
     }
 }
 

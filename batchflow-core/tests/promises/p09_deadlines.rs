@@ -1,17 +1,19 @@
 //! Promise 9: every await ends.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use batchflow_core::testing::Fault;
+use batchflow_core::dead_letter::{DeadLetter, DeadLetterError, DeadLetterSink};
+use batchflow_core::testing::{Fault, MemoryDriver};
 use batchflow_core::{
-    Attempt, Batch, BatchFlow, Capabilities, CommitToken, Driver, ErrorKind, Report, RetryPolicy,
-    RowError, Schema, Settled, TableInfo, WriteError,
+    Attempt, Batch, BatchFlow, BatchWriter, Capabilities, CommitToken, Driver, ErrorKind, Report,
+    RetryPolicy, RowError, Schema, Settled, TableInfo, WriteError,
 };
 use tokio::time::Instant;
 
-use crate::support::{HOUR, SECOND, row, schema, users, watched};
+use crate::support::{HOUR, Owned, SECOND, row, schema, users, watched};
 
 /// Whatever it is asked for hangs, cancelled or not, from `from` on.
 #[derive(Debug)]
@@ -203,4 +205,35 @@ async fn promise_9_a_slot_freed_by_a_retry_is_used_by_the_rows_that_wait_for_it(
         let summary = flow.close_within(2 * HOUR).await.unwrap();
         assert!(summary.all_written() || case == "a look-up", "{case}: {summary:?}");
     }
+}
+
+/// A dead-letter sink whose close hangs, or panics.
+#[derive(Debug)]
+struct Stubborn {
+    panics: bool,
+}
+
+#[async_trait]
+impl DeadLetterSink for Stubborn {
+    async fn deliver(&self, _: &mut VecDeque<DeadLetter>) -> Result<(), DeadLetterError> {
+        Ok(())
+    }
+
+    async fn close(&self) {
+        assert!(!self.panics, "a close that panics");
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Its driver is closed, whatever its sink does; and where the driver hangs, it ends all the same.
+#[tokio::test(start_paused = true)]
+async fn promise_9_the_close_of_a_bulk_writer_ends() {
+    for panics in [false, true] {
+        let driver = Arc::new(MemoryDriver::new());
+        let writer = BatchWriter::builder(Owned(driver.clone())).dead_letters(Stubborn { panics });
+        let closed = tokio::time::timeout(HOUR, writer.build().unwrap().close()).await;
+        assert_eq!((closed, driver.closed()), (Ok(()), 1), "panics: {panics}");
+    }
+    let writer = BatchWriter::builder(Deaf { hangs: Hangs::Close }).build().unwrap();
+    assert!(tokio::time::timeout(HOUR, writer.close()).await.is_ok());
 }
