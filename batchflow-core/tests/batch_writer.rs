@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use batchflow_core::dead_letter::{self, DeadLetter, DeadLetterError, DeadLetterSink, FileSink};
@@ -421,4 +423,25 @@ fn a_bad_setting_is_an_error_that_names_it() {
         assert_eq!(builder.build().unwrap_err().field(), field);
     }
     assert!(builder().batch_size(1).build().is_ok());
+}
+
+#[test]
+fn outside_a_runtime_a_write_is_an_error_that_takes_no_row_and_a_close_still_ends() {
+    let driver = Arc::new(MemoryDriver::new());
+    let writer = BatchWriter::builder(Arc::clone(&driver)).build().unwrap();
+    let mut input = rows(&schema(ConflictStrategy::Ignore), 10).into_iter();
+    let stopped = now(writer.write(&mut input)).unwrap().unwrap_err();
+    assert!(stopped.to_string().contains("no tokio runtime"), "{stopped}");
+    assert_eq!((stopped.resume_at(), stopped.rest().len(), input.len()), (0, 0, 10));
+    drop(driver);
+    assert_eq!(now(writer.close()), Some(()));
+}
+
+/// What a future is ready with at once.
+fn now<F: Future>(future: F) -> Option<F::Output> {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).poll(&mut context) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
 }

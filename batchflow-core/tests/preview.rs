@@ -1,9 +1,10 @@
 //! What a flow would send, shown.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -190,4 +191,17 @@ async fn promise_9_a_preview_that_nobody_polls_any_more_keeps_no_driver_open() {
     let summary = timeout(Duration::from_secs(60), flow.close()).await.unwrap().unwrap();
     assert!(summary.all_written() && closed.load(Ordering::Relaxed));
     assert_eq!(preview.await.unwrap_err().kind(), ErrorKind::Cancelled);
+}
+
+/// Flows are handed from runtime to runtime, and may be polled where there is none.
+#[test]
+fn a_preview_outside_a_runtime_says_so() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let flow = runtime.block_on(async { BatchFlow::builder(Words::default()).build().unwrap() });
+    let rows = rows();
+    let mut preview = pin!(flow.preview(&rows));
+    let polled = preview.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(Err(error)) = polled else { panic!("{polled:?}") };
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert!(error.to_string().contains("no tokio runtime"), "{error}");
 }

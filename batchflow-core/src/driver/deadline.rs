@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Attempt, ErrorKind, WriteError};
-use crate::executor::GRACE;
+use crate::executor::{GRACE, after};
 
 /// What an attempt has of time, as a driver's write looks at it.
 ///
@@ -48,9 +48,10 @@ impl Deadline {
         self.at.map(|at| at.saturating_duration_since(Instant::now()))
     }
 
-    /// The earlier of the deadline and so long from now.
+    /// The earlier of the deadline and so long from now; where the clock does not reach that far,
+    /// 30 years from now.
     pub fn within(&self, most: Duration) -> Instant {
-        let most = Instant::now() + most;
+        let most = after(Instant::now(), most);
         self.at.map_or(most, |at| at.min(most))
     }
 
@@ -100,6 +101,7 @@ mod tests {
         assert_eq!(deadline.left(), Some(Duration::from_secs(2)));
         assert_eq!(deadline.within(Duration::from_secs(1)), started + Duration::from_secs(1));
         assert_eq!(deadline.within(Duration::from_secs(9)), started + Duration::from_secs(2));
+        assert_eq!(deadline.within(Duration::MAX), started + Duration::from_secs(2));
         assert_eq!(deadline.grace(), Duration::from_millis(1_200));
         let why = deadline.stopped(&attempt).await;
         assert_eq!((why.kind(), started.elapsed()), (ErrorKind::Timeout, Duration::from_secs(2)));
@@ -107,6 +109,8 @@ mod tests {
 
         let (attempt, unlimited) = (Attempt::new(), Deadline::none());
         assert_eq!((unlimited.left(), unlimited.grace()), (None, Duration::from_secs(3)));
+        let year = Duration::from_secs(365 * 24 * 3_600);
+        assert!(unlimited.within(Duration::MAX) >= started + 29 * year);
         attempt.cancel();
         assert_eq!(unlimited.stopped(&attempt).await.kind(), ErrorKind::Cancelled);
     }

@@ -109,7 +109,7 @@ fn stop_error(last: Option<&WriteError>) -> WriteError {
 }
 
 /// `wait` from `now`; where the clock does not reach that far, 30 years.
-fn after(now: Instant, wait: Duration) -> Instant {
+pub(crate) fn after(now: Instant, wait: Duration) -> Instant {
     const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3_600);
     now.checked_add(wait.min(FAR)).unwrap_or(now)
 }

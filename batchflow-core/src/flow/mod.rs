@@ -241,6 +241,8 @@ impl BatchFlow {
     /// merged, the batches, and for each what its driver would send. Nothing is sent but the
     /// questions about the tables, and no value is shown.
     ///
+    /// Cancel safe. Poll or drop it before the flow closes: its driver waits 5 s for it to end.
+    ///
     /// ```
     /// # async fn show(
     /// #     flow: batchflow_core::BatchFlow,
@@ -253,8 +255,8 @@ impl BatchFlow {
     ///
     /// # Errors
     ///
-    /// Where a row is invalid, a table cannot be looked up, or the driver
-    /// [shows no previews](crate::Capabilities::previews).
+    /// Where a row is invalid, a table cannot be looked up, the driver
+    /// [shows no previews](crate::Capabilities::previews), or there is no tokio runtime here.
     pub async fn preview(&self, rows: &[Request]) -> Result<FlowPreview, WriteError> {
         let tune = self.handle.shared.tune();
         self.handle.previewer.preview(rows, None, tune).await
@@ -262,7 +264,7 @@ impl BatchFlow {
 
     /// As [`preview`](Self::preview), with the values of each batch's first rows, but for those
     /// that the redactor hides. **The values may be secrets**:
-    /// [`SecretNames`](crate::observe::SecretNames) knows the usual names.
+    /// [`SecretNames`](crate::observe::SecretNames) knows the usual names. As cancel safe.
     pub async fn preview_values(
         &self,
         rows: &[Request],
@@ -282,7 +284,8 @@ impl BatchFlow {
     ///
     /// After its [`close_timeout`](FlowBuilder::close_timeout), it hands back what was surely
     /// never applied. Called again, it waits for the same end. Cancel safe: the flow closes all
-    /// the same.
+    /// the same, and hands rows back to who calls it again; where the last handle is dropped
+    /// instead, they are abandoned.
     ///
     /// # Errors
     ///
@@ -292,7 +295,7 @@ impl BatchFlow {
     }
 
     /// As [`close`](Self::close), with `limit` for the last rows: then what was surely never
-    /// applied is handed back in [`Summary::returned`].
+    /// applied is handed back in [`Summary::returned`]. As cancel safe.
     pub async fn close_within(&self, limit: Duration) -> Result<Summary, FlowStopped> {
         let shared = &self.handle.shared;
         let deadline = Deadline { at: after(limit), then: Phase::Returning };

@@ -17,6 +17,7 @@ use crate::driver::{
 };
 use crate::observe::Redactor;
 use crate::request::Request;
+use crate::runtime::need_timers;
 use crate::schema::Schema;
 use crate::unwind::{Panicked, catch, catch_async};
 
@@ -111,6 +112,7 @@ impl Previewer {
             let error = WriteError::new(ErrorKind::Unsupported);
             return Err(error.with_message("the flow's driver shows no previews"));
         };
+        need_timers()?;
         let shown = async {
             let driver = driver.upgrade().ok_or_else(closed)?;
             self.show(&*driver, rows, redactor, tune).await

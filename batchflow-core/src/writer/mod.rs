@@ -18,7 +18,7 @@ use crate::dead_letter::DeadLetterSink;
 use crate::driver::Driver;
 use crate::executor::{Backoff, Classes, Executor};
 use crate::request::Request;
-use crate::runtime::timers;
+use crate::runtime::{need_timers, timers};
 use crate::unwind::catch_async;
 use run::Run;
 
@@ -86,12 +86,19 @@ impl BatchWriter {
     ///
     /// Not cancel safe: of the batch in flight when the future is dropped, nobody knows whether
     /// it was applied, and the rows taken from the iterator and not written are dropped.
+    ///
+    /// # Errors
+    ///
+    /// Where writing stopped; before the first row where there is no tokio runtime here.
     pub async fn write<I>(&self, rows: I) -> Result<WriteSummary, BulkError>
     where
         I: IntoIterator<Item = Request> + Send,
         I::IntoIter: Send,
     {
         let mut run = Run::new(self);
+        if let Err(error) = need_timers() {
+            return Err(run.stop(error));
+        }
         for (submission, row) in (0..).zip(rows) {
             if let Err(error) = run.add(submission, row).await {
                 return Err(run.stop(error));
