@@ -52,5 +52,6 @@ pub use temporal::{Date, Time, Timestamp};
 pub use text::Text;
 pub use value::{Value, ValueKind, ValueRef};
 pub use writer::{
-    BatchWriter, BatchWriterBuilder, BulkError, ReplayError, ReplaySummary, WriteSummary,
+    BatchWriter, BatchWriterBuilder, BulkError, ReplayError, ReplayFault, ReplaySummary,
+    WriteSummary,
 };

@@ -62,6 +62,21 @@ impl<R: BufRead> LetterLines<R> {
         self
     }
 
+    /// How many lines were read.
+    pub(crate) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Reads on to after line `line`, whatever stands there.
+    pub(crate) fn skip_to(&mut self, line: u64) -> io::Result<()> {
+        let max_line = std::mem::take(&mut self.max_line);
+        while self.line < line && !matches!(self.read_line()?, Line::End) {
+            self.line += 1;
+        }
+        self.max_line = max_line;
+        Ok(())
+    }
+
     /// Reads one line without its break.
     fn read_line(&mut self) -> io::Result<Line> {
         let mut line = Some(Vec::new());

@@ -21,6 +21,8 @@ pub(super) struct Row {
     /// Its number in dead letters.
     pub(super) submission: u64,
     pub(super) request: Request,
+    /// Whether an earlier attempt may have applied it.
+    pub(super) doubtful: bool,
 }
 
 /// The batch that is being written, and its rows that are not settled.
@@ -87,12 +89,13 @@ impl Front {
             taken.sort_by(|a, b| rules.compare(&a.request, &b.request));
         }
         let numbers = taken.iter().map(|row| (row.index, row.submission)).collect();
+        let doubtful = taken.iter().map(|row| row.doubtful).collect();
         let requests = taken.into_iter().map(|row| row.request).collect();
         Some(Self {
             batch: Batch::assemble(schema, columns, requests, distinct),
             numbers,
             todo: (0..count).collect(),
-            doubtful: vec![false; count],
+            doubtful,
         })
     }
 
@@ -191,7 +194,8 @@ impl Front {
     pub(super) fn into_rest(self) -> Vec<Row> {
         let row = |&at: &usize| {
             let (index, submission) = *self.numbers.get(at)?;
-            Some(Row { index, submission, request: self.batch.request(at)?.clone() })
+            let (request, doubtful) = (self.batch.request(at)?.clone(), self.doubtful[at]);
+            Some(Row { index, submission, request, doubtful })
         };
         self.todo.iter().filter_map(row).collect()
     }

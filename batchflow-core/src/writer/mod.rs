@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::BatchWriterBuilder;
-pub use replay::{ReplayError, ReplaySummary};
+pub use replay::{ReplayError, ReplayFault, ReplaySummary};
 pub use summary::{BulkError, WriteSummary};
 
 use crate::dead_letter::DeadLetterSink;

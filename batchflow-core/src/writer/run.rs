@@ -26,6 +26,16 @@ struct Described {
     table: u64,
 }
 
+/// What a run leaves behind.
+#[derive(Default)]
+pub(super) struct Left {
+    pub(super) summary: WriteSummary,
+    /// The rows not settled, in order.
+    pub(super) rest: Vec<Row>,
+    /// What the sink has not taken.
+    pub(super) letters: Vec<DeadLetter>,
+}
+
 /// One bulk write under way.
 pub(super) struct Run<'a> {
     writer: &'a BatchWriter,
@@ -55,6 +65,12 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Goes on where another stopped.
+    pub(super) fn resume(writer: &'a BatchWriter, left: Left) -> Self {
+        let Left { summary, rest, letters } = left;
+        Self { pending: rest.into(), letters: letters.into(), summary, ..Self::new(writer) }
+    }
+
     /// Takes a row, and writes a batch if there is one.
     pub(super) async fn add(
         &mut self,
@@ -71,8 +87,17 @@ impl<'a> Run<'a> {
             self.fail(DeadLetter::new(submission, request, RowError::Rejected(error)));
             return self.deliver().await;
         }
-        self.pending.push_back(Row { index, submission, request });
+        self.pending.push_back(Row { index, submission, request, doubtful: false });
         while self.pending.len() >= self.size {
+            self.write_front().await?;
+        }
+        Ok(())
+    }
+
+    /// Writes and delivers what there is.
+    pub(super) async fn write_all(&mut self) -> Result<(), WriteError> {
+        self.deliver().await?;
+        while !self.pending.is_empty() {
             self.write_front().await?;
         }
         Ok(())
@@ -80,27 +105,30 @@ impl<'a> Run<'a> {
 
     /// Writes what is left.
     pub(super) async fn end(mut self) -> Result<WriteSummary, BulkError> {
-        while !self.pending.is_empty() {
-            if let Err(error) = self.write_front().await {
-                return Err(self.stop(error));
-            }
+        match self.write_all().await {
+            Ok(()) => Ok(self.summary),
+            Err(error) => Err(self.stop(error)),
         }
-        Ok(self.summary)
     }
 
     /// Gives up, and hands back what is not settled.
     pub(super) fn stop(self, error: WriteError) -> BulkError {
+        let Left { summary, rest, letters } = self.into_left();
+        BulkError::new(Stopped {
+            error,
+            resume_at: rest.first().map_or(summary.submitted as usize, |row| row.index),
+            summary,
+            rest: rest.into_iter().map(|row| row.request).collect(),
+            letters,
+        })
+    }
+
+    /// What was done, and what is not settled.
+    pub(super) fn into_left(self) -> Left {
         let mut rest = self.front.map(Front::into_rest).unwrap_or_default();
         rest.extend(self.pending);
         rest.sort_by_key(|row| row.index);
-        let resume_at = rest.first().map_or(self.summary.submitted as usize, |row| row.index);
-        BulkError::new(Stopped {
-            error,
-            summary: self.summary,
-            resume_at,
-            rest: rest.into_iter().map(|row| row.request).collect(),
-            letters: self.letters.into(),
-        })
+        Left { summary: self.summary, rest, letters: self.letters.into() }
     }
 
     async fn write_front(&mut self) -> Result<(), WriteError> {

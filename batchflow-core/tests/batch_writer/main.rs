@@ -1,13 +1,15 @@
 //! What `BatchWriter` promises, on drivers without a server.
 #![allow(clippy::unwrap_used, reason = "a test ends by panicking")]
 
+mod replay;
+
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use batchflow_core::dead_letter::{self, DeadLetter, DeadLetterError, DeadLetterSink, FileSink};
+use batchflow_core::dead_letter::{self, DeadLetter, DeadLetterError, DeadLetterSink};
 use batchflow_core::testing::{
     Blame, Column, Fault, FaultDriver, MemoryDriver, Probe, RandomFaults, Table,
 };
@@ -311,48 +313,6 @@ async fn promise_1_whatever_fails_every_row_is_settled_once_or_handed_back() {
     }
 }
 
-#[tokio::test]
-async fn a_file_of_dead_letters_is_replayed_once_its_cause_is_gone() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("letters.jsonl");
-    let ill = driver();
-    let odd = |row: &Request| row.get::<i64>("id").is_ok_and(|id| id.is_some_and(|id| id % 2 == 1));
-    ill.inner().refuse(ErrorKind::Constraint, Blame::Every, odd);
-    let sink = FileSink::append(&path).unwrap().with_fsync(false);
-    let writer = BatchWriter::builder(Arc::clone(&ill)).dead_letters(sink).build().unwrap();
-    let schema = schema(ConflictStrategy::Fail);
-    let first = writer.write(rows(&schema, 20)).await.unwrap();
-    assert_eq!((first.written(), first.rejected()), (10, 10));
-
-    // Refused again, into the very file that is read: it ends all the same.
-    let again = writer.replay(&path).await.unwrap();
-    assert_eq!((again.rows().submitted(), again.rows().rejected()), (10, 10));
-
-    // Of these ten nobody knows whether they are in the table.
-    ill.inner().script([Fault::LoseAnswer(WriteError::new(ErrorKind::Connection))]);
-    let even = (100..120).step_by(2).map(|id| row(&schema, id));
-    assert_eq!(writer.write(even).await.unwrap().unknown(), 10);
-    drop(writer);
-    let mut text = std::fs::read_to_string(&path).unwrap();
-    text.push_str("{\"v\":1,\"subm");
-    std::fs::write(&path, text).unwrap();
-
-    let well = driver();
-    let healed = BatchWriter::builder(Arc::clone(&well)).build().unwrap();
-    let half = |letter: &DeadLetter| {
-        let seen_twice = letter.submission() < 10;
-        !seen_twice && matches!(letter.error(), RowError::Rejected(_))
-    };
-    let chosen = healed.replay_where(&path, half).await.unwrap();
-    assert_eq!((chosen.rows().submitted(), chosen.left_out()), (10, 20));
-    assert_eq!((chosen.rows().written(), chosen.rows().rejected()), (5, 5), "each stands twice");
-    assert_eq!(well.inner().inner().len("t"), 5);
-    let all = healed.replay(&path).await.unwrap();
-    assert_eq!((all.left_out(), all.unreadable()), (10, 1));
-    assert!(all.bad_lines()[0].to_string().contains("line 31: it is cut short"));
-    assert!(healed.replay(folder.path().join("none")).await.is_err());
-}
-
 #[tokio::test(start_paused = true)]
 async fn rows_whose_keys_only_the_database_can_compare_stay_in_their_order() {
     let id = Column::new("id", ColumnKind::Text).comparison(Comparison::Opaque);
@@ -433,6 +393,8 @@ fn outside_a_runtime_a_write_is_an_error_that_takes_no_row_and_a_close_still_end
     let stopped = now(writer.write(&mut input)).unwrap().unwrap_err();
     assert!(stopped.to_string().contains("no tokio runtime"), "{stopped}");
     assert_eq!((stopped.resume_at(), stopped.rest().len(), input.len()), (0, 0, 10));
+    let stopped = now(writer.replay("letters.jsonl")).unwrap().unwrap_err();
+    assert!(stopped.to_string().contains("no tokio runtime"), "{stopped}");
     drop(driver);
     assert_eq!(now(writer.close()), Some(()));
 }
