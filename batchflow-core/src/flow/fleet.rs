@@ -6,7 +6,6 @@ use std::task::Poll;
 
 use tokio::task::JoinSet;
 
-use super::flight::Seen;
 use super::lane::{FlightNumber, KeyHash};
 use crate::driver::TableInfo;
 use crate::outcome::RowError;
@@ -17,7 +16,6 @@ pub(super) struct Landed {
     pub(super) slot: u32,
     pub(super) flight: FlightNumber,
     pub(super) hashes: Vec<KeyHash>,
-    pub(super) seen: Seen,
 }
 
 /// What comes back.
@@ -102,7 +100,7 @@ mod tests {
     use super::*;
 
     fn landed(slot: u32) -> Landed {
-        Landed { slot, flight: FlightNumber::MIN, hashes: Vec::new(), seen: Seen::default() }
+        Landed { slot, flight: FlightNumber::MIN, hashes: Vec::new() }
     }
 
     #[tokio::test(start_paused = true)]

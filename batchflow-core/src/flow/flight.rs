@@ -12,21 +12,14 @@ use crate::executor::Executor;
 use crate::outcome::{Outcome, RowError};
 use crate::unwind::catch_async;
 
-/// What a batch saw of its table.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
-    /// Rows were refused because of it.
-    pub(super) refused: bool,
-    /// By which table they were written, if the driver said so.
-    pub(super) table: Option<u64>,
-}
-
 /// A batch and its rows. However its task ends, every row gets its verdict.
 pub(super) struct Flight {
     shared: Arc<Shared>,
     executor: Arc<dyn Executor>,
     attempt: Attempt,
     slot: u32,
+    /// The fingerprint of the table as it was described, if it was.
+    described: Option<u64>,
     batch: Batch,
     rows: Vec<Sent>,
     /// Rows that were merged into refused ones, to be sent one by one.
@@ -41,27 +34,38 @@ impl Flight {
         executor: Arc<dyn Executor>,
         attempt: Attempt,
         slot: u32,
+        described: Option<u64>,
         batch: Batch,
         rows: Vec<Sent>,
     ) -> Self {
         let (singles, current) = (VecDeque::new(), None);
-        Self { shared, executor, attempt, slot, batch, rows, singles, current }
+        Self { shared, executor, attempt, slot, described, batch, rows, singles, current }
     }
 
-    /// Brings every row to its verdict. Tells what was seen of the table.
-    pub(super) async fn fly(mut self) -> Seen {
+    /// Brings every row to its verdict.
+    pub(super) async fn fly(mut self) {
         let executed = self.executor.execute(self.batch.clone(), &self.attempt);
         let report = match catch_async(executed).await {
             Ok(report) => report,
             Err(_) => Report::same(Verdict::Unknown(panicked())),
         };
         if let Some(Verdict::Written) = report.uniform() {
+            self.note_table(false);
             self.settle_written();
-            return Seen { refused: false, table: self.attempt.table() };
+        } else {
+            self.settle_each(report);
+            self.send_singles().await;
         }
-        let refused = self.settle_each(report);
-        self.send_singles().await;
-        Seen { refused, table: self.attempt.table() }
+    }
+
+    /// Tells the pump if the table is not what was described: rows were refused because of it, or
+    /// the driver said so. Before the rows are settled, so that it counts for all rows that are
+    /// submitted after their verdicts.
+    fn note_table(&self, refused: bool) {
+        let seen = self.attempt.table();
+        if refused || seen.is_some_and(|table| Some(table) != self.described) {
+            self.shared.note_altered(self.slot);
+        }
     }
 
     fn settle_written(&mut self) {
@@ -86,9 +90,8 @@ impl Flight {
         }
     }
 
-    /// Settles what has its verdict; merged rows that were refused are left in `singles`. Tells
-    /// whether a row was refused because of its table.
-    fn settle_each(&mut self, report: Report) -> bool {
+    /// Settles what has its verdict; merged rows that were refused are left in `singles`.
+    fn settle_each(&mut self, report: Report) {
         let rows = std::mem::take(&mut self.rows);
         let verdicts = report.into_verdicts(rows.len());
         let mut ended = Vec::with_capacity(rows.len());
@@ -113,8 +116,8 @@ impl Flight {
                 }
             }
         }
+        self.note_table(for_its_table);
         self.shared.settle(self.slot, From::Flight, ended);
-        for_its_table
     }
 
     /// Whether another row might be written where this one was refused.
@@ -152,6 +155,7 @@ impl Flight {
                 Err(error) => Some(Verdict::Rejected(error)),
             };
             let verdict = verdict.unwrap_or_else(|| Verdict::Unknown(panicked()));
+            self.note_table(false);
             if let Some(held) = self.current.take() {
                 let ended = self.end(held, &verdict, false);
                 self.shared.settle(self.slot, From::Flight, vec![ended]);

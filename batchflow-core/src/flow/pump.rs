@@ -10,7 +10,7 @@ use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 
 use super::fleet::{Event, Fleet, Landed};
-use super::flight::{Flight, Seen};
+use super::flight::Flight;
 use super::lane::{Allowance, Due, Held, Lane, Sent};
 use super::preview::Previews;
 use super::queue::{End, Entry, From, Look, Phase};
@@ -117,6 +117,7 @@ impl Pump {
             self.take(&look);
         }
         if look.phase == Phase::Open || look.phase == Phase::Draining {
+            self.note_altered();
             self.describe(now);
             self.start_batches(&look, now);
         } else {
@@ -198,6 +199,16 @@ impl Pump {
         }
         let schema = || entry.request.schema().clone();
         self.stations[at].get_or_insert_with(|| Station::new(schema(), &self.rules))
+    }
+
+    /// Closes the lanes of tables that changed. After the rows are taken, so that none of them goes
+    /// by what the table was before it was submitted.
+    fn note_altered(&mut self) {
+        for slot in self.shared.take_altered() {
+            if let Some(Some(station)) = self.stations.get_mut(slot as usize) {
+                station.alter(&self.rules);
+            }
+        }
     }
 
     /// Asks for the tables that are not known yet; not while dead letters wait for their sink, as
@@ -293,18 +304,19 @@ impl Pump {
                 && formed_rows <= SMALL
                 && formed.batch.size_bytes() <= SMALL_BYTES;
             let hashes = formed.rows.iter().filter_map(Sent::hash).collect();
-            let mut landed =
-                Landed { slot: slot as u32, flight: formed.flight, hashes, seen: Seen::default() };
+            let landed = Landed { slot: slot as u32, flight: formed.flight, hashes };
             let flight = Flight::new(
                 Arc::clone(&self.shared),
                 Arc::clone(&executor),
                 attempt,
                 slot as u32,
+                station.described,
                 formed.batch,
                 formed.rows,
             );
             let fly = async move {
-                landed.seen = catch_async(flight.fly()).await.unwrap_or_default();
+                // Its rows are settled as it is dropped.
+                let _ = catch_async(flight.fly()).await;
                 landed
             };
             self.fleet.fly(fly, is_small);
@@ -429,7 +441,6 @@ impl Pump {
     fn land(&mut self, landed: &Landed) {
         let Some(Some(station)) = self.stations.get_mut(landed.slot as usize) else { return };
         station.land(landed.flight, &landed.hashes);
-        station.compare(landed.seen, &self.rules);
     }
 
     /// Settles rows whose table could not be described.

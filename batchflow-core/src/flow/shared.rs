@@ -45,6 +45,8 @@ pub(super) struct Shared {
     tune: Mutex<Tune>,
     returned: Mutex<Vec<(u64, Request)>>,
     notes: Mutex<Notes>,
+    /// Whose tables batches found changed; each schema once.
+    altered: Mutex<Vec<u32>>,
     health: Arc<executor::Health>,
 }
 
@@ -131,6 +133,7 @@ impl Shared {
             tune: Mutex::new(tune),
             returned: Mutex::default(),
             notes: Mutex::default(),
+            altered: Mutex::default(),
             health,
         }
     }
@@ -168,6 +171,18 @@ impl Shared {
 
     pub(super) fn notes(&self) -> MutexGuard<'_, Notes> {
         lock(&self.notes)
+    }
+
+    /// A schema's table is not what was described.
+    pub(super) fn note_altered(&self, slot: u32) {
+        let mut altered = lock(&self.altered);
+        if !altered.contains(&slot) {
+            altered.push(slot);
+        }
+    }
+
+    pub(super) fn take_altered(&self) -> Vec<u32> {
+        std::mem::take(&mut *lock(&self.altered))
     }
 
     pub(super) fn note_error(&self, error: &WriteError) {

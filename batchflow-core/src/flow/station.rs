@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::flight::Seen;
 use super::lane::{Allowance, BatchLimits, FlightNumber, Held, KeyHash, Lane};
 use super::shared::{after, later};
 use crate::coalesce::Coalescer;
@@ -34,7 +33,7 @@ pub(super) struct Station {
     pub(super) schema: Schema,
     pub(super) table: Table,
     /// The fingerprint of the table as it was described last.
-    described: Option<u64>,
+    pub(super) described: Option<u64>,
     /// Rows that wait for the table to be described.
     rows: Vec<(Held, Instant)>,
     pub(super) flights: Vec<(FlightNumber, Instant, Instant)>,
@@ -129,11 +128,9 @@ impl Station {
         }
     }
 
-    /// A batch says what it saw of the table. If that is not what was described, it is described
-    /// again.
-    pub(super) fn compare(&mut self, seen: Seen, rules: &Rules) {
-        let altered = seen.table.is_some_and(|table| Some(table) != self.described);
-        if rules.describer.is_none() || !(seen.refused || altered) {
+    /// The table is not what was described: it is described again, where anybody does.
+    pub(super) fn alter(&mut self, rules: &Rules) {
+        if rules.describer.is_none() {
             return;
         }
         self.table = match std::mem::replace(&mut self.table, Table::Unasked) {

@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use batchflow_core::testing::{Fault, Gate};
 use batchflow_core::{
     Attempt, Batch, BatchFlow, BatchWriter, Capabilities, ColumnInfo, ColumnKind, Comparison,
-    ConflictStrategy, Driver, ErrorKind, Outcome, Report, RowError, Schema, TableInfo, WriteError,
+    ConflictStrategy, Driver, ErrorKind, Outcome, Report, RowError, Schema, TableInfo, Verdict,
+    WriteError,
 };
 
 use crate::support::{HOUR, MILLI, SECOND, memory, row, schema, settling, users, watched};
@@ -186,4 +187,74 @@ async fn promise_3_keys_compare_as_the_table_does_that_the_driver_found_changed(
     assert_eq!(writer.write(rows).await.unwrap().written(), 4);
     let batches = driver.batches.lock().unwrap().clone();
     assert_eq!(batches, [1, 1, 1, 1], "halved once, then one row a key");
+}
+
+/// Its table has changed by the first write, which also refuses the first of the rows; rows that
+/// are sent by themselves wait for the gate.
+#[derive(Debug)]
+struct Changing {
+    described: AtomicUsize,
+    attempts: AtomicUsize,
+    gate: Gate,
+}
+
+#[async_trait]
+impl Driver for Changing {
+    fn backend(&self) -> &'static str {
+        "changing"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::none().with_describe()
+    }
+
+    async fn write(&self, batch: Batch, attempt: &Attempt) -> Result<Report, WriteError> {
+        attempt.note_table(0);
+        match self.attempts.fetch_add(1, Ordering::Relaxed) {
+            0 => {
+                Ok(Report::each(vec![Verdict::Rejected(ErrorKind::Data.into()), Verdict::Written]))
+            }
+            1 => {
+                assert_eq!(batch.len(), 1);
+                self.gate.passed().await;
+                Ok(Report::all())
+            }
+            _ => Ok(Report::all()),
+        }
+    }
+
+    async fn describe(&self, _: &Schema) -> Result<TableInfo, WriteError> {
+        let comparison = match self.described.fetch_add(1, Ordering::Relaxed) {
+            0 => Comparison::Natural,
+            _ => Comparison::AsciiNoCase,
+        };
+        let name = ColumnInfo::new(ColumnKind::Text).with_comparison(comparison);
+        Ok(TableInfo::new(vec![name]))
+    }
+}
+
+/// One row of a batch has its verdict, the others are still in flight: the rows submitted then are
+/// compared as the table does that the batch found.
+#[tokio::test(start_paused = true)]
+async fn promise_3_a_verdict_is_told_after_the_change_of_its_table_is_known() {
+    let names = Schema::new("names", ConflictStrategy::Ignore, ["name"]).unwrap();
+    let name = |name: &str| names.row((name,)).unwrap();
+    let gate = Gate::closed();
+    let driver = Changing { described: 0.into(), attempts: 0.into(), gate: gate.clone() };
+    let flow = BatchFlow::builder(driver).flush_interval(HOUR).timeout(HOUR).build().unwrap();
+    for merged in 0..2 {
+        flow.submit(name("a")).await.unwrap();
+        assert_eq!(flow.stats().pending, merged + 1);
+    }
+    let receipt = flow.submit_tracked(name("b")).await.unwrap();
+    assert_eq!(receipt.await.unwrap(), Outcome::Written);
+    for again in ["Ada", "ADA"] {
+        flow.submit(name(again)).await.unwrap();
+    }
+    let (counts, ()) = tokio::join!(flow.flush(), async {
+        tokio::time::sleep(SECOND).await;
+        gate.open();
+    });
+    let counts = counts.unwrap();
+    assert_eq!((counts.written, counts.superseded), (3, 1), "one key");
 }
