@@ -278,7 +278,7 @@ impl PostgresDriver {
         let payload = if singly {
             Payload::encode_singly(plan, batch)
         } else {
-            Payload::encode(way, plan, batch, self.buffer())
+            Payload::encode(way, plan, batch, self.buffer()).await
         };
         let payload = payload.map_err(|error| {
             let error = place(error.at(Stage::Encode), batch.schema());

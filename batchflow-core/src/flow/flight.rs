@@ -12,6 +12,9 @@ use crate::executor::Executor;
 use crate::outcome::{Outcome, RowError};
 use crate::unwind::catch_async;
 
+/// So many rows are settled at once.
+const STEP: usize = 1_024;
+
 /// A batch and its rows. However its task ends, every row gets its verdict.
 pub(super) struct Flight {
     shared: Arc<Shared>,
@@ -21,7 +24,7 @@ pub(super) struct Flight {
     /// The fingerprint of the table as it was described, if it was.
     described: Option<u64>,
     batch: Batch,
-    rows: Vec<Sent>,
+    rows: VecDeque<Sent>,
     /// Rows that were merged into refused ones, to be sent one by one.
     singles: VecDeque<Held>,
     /// The single row just now in the executor's hands.
@@ -38,12 +41,13 @@ impl Flight {
         batch: Batch,
         rows: Vec<Sent>,
     ) -> Self {
-        let (singles, current) = (VecDeque::new(), None);
+        let (rows, singles, current) = (rows.into(), VecDeque::new(), None);
         Self { shared, executor, attempt, slot, described, batch, rows, singles, current }
     }
 
     /// Brings every row to its verdict.
     pub(super) async fn fly(mut self) {
+        self.let_others_go_first().await;
         let executed = self.executor.execute(self.batch.clone(), &self.attempt);
         let report = match catch_async(executed).await {
             Ok(report) => report,
@@ -51,7 +55,10 @@ impl Flight {
         };
         if let Some(Verdict::Written) = report.uniform() {
             self.note_table(false);
-            self.settle_written();
+            while !self.rows.is_empty() {
+                self.let_others_go_first().await;
+                self.settle_written();
+            }
         } else {
             self.settle_each(report);
             self.send_singles().await;
@@ -68,10 +75,20 @@ impl Flight {
         }
     }
 
+    /// Lets what is ready to run do so, before many rows keep the thread busy: the batch that waits
+    /// for the connection which this one has let go of, or a server's answer to another.
+    async fn let_others_go_first(&self) {
+        if self.rows.len() > STEP {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Settles some of the rows.
     fn settle_written(&mut self) {
-        let mut settled = Vec::with_capacity(self.rows.len());
+        let some = self.rows.len().min(STEP);
+        let mut settled = Vec::with_capacity(some);
         let mut replies = Vec::new();
-        for row in self.rows.drain(..) {
+        for row in self.rows.drain(..some) {
             let (deciding, others) = row.into_parts();
             let others = others.map(|held| (held, Outcome::Superseded));
             for (held, outcome) in others.chain([(deciding, Outcome::Written)]) {
@@ -180,7 +197,10 @@ impl Drop for Flight {
             .with_message("the runtime shut down while the row was in flight");
         let unknown = Verdict::Unknown(error.clone());
         let mut ended = Vec::new();
-        for (at, mut row) in std::mem::take(&mut self.rows).into_iter().enumerate() {
+        // The first of the batch may be settled already.
+        let rows = std::mem::take(&mut self.rows);
+        let first = self.batch.len().saturating_sub(rows.len());
+        for (at, mut row) in (first..).zip(rows) {
             if row.deciding.request.is_none() {
                 row.deciding.request = self.batch.request(at).cloned();
             }

@@ -43,6 +43,8 @@ mod tests;
 mod text;
 mod written;
 
+use std::ops::Range;
+
 use ::bytes::{BufMut, BytesMut};
 use batchflow_core::{Batch, ErrorKind, Stage, ValueRef, WriteError};
 use tokio_postgres::types::Type;
@@ -187,46 +189,64 @@ fn is_sent_natively(ty: &ColumnType) -> bool {
     is_native(ty) && !matches!(ty.base().kind, TypeKind::Enum(_))
 }
 
-/// Appends a whole binary COPY body: signature, rows and trailer. `columns` are positions in the
-/// schema.
-///
-/// A value that does not fit is an error that blames every row at fault. What was appended until
-/// then is of no use.
-pub(crate) fn copy(
-    table: &Table,
-    columns: &[usize],
-    batch: &Batch,
-    target: CopyTarget,
-    out: &mut BytesMut,
-) -> Result<(), WriteError> {
-    const SIGNATURE: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-    let mut fields = Vec::with_capacity(columns.len());
-    for &at in columns {
-        let Some(column) = table.columns.get(at) else {
-            return Err(internal("a column that the table was not looked up for"));
-        };
-        fields.push((at, column, !is_native(&column.ty)));
+/// A binary COPY body, made some rows at a time.
+pub(crate) struct CopyBody<'a> {
+    batch: &'a Batch,
+    /// Each column's position in the schema, and whether it travels as text.
+    fields: Vec<(usize, &'a TableColumn, bool)>,
+    count: i16,
+    out: BytesMut,
+}
+
+impl<'a> CopyBody<'a> {
+    /// Begins a body in an empty buffer. `columns` are positions in the schema.
+    pub(crate) fn begin(
+        table: &'a Table,
+        columns: &[usize],
+        batch: &'a Batch,
+        target: CopyTarget,
+        mut out: BytesMut,
+    ) -> Result<Self, WriteError> {
+        const SIGNATURE: &[u8; 19] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+        let mut fields = Vec::with_capacity(columns.len());
+        for &at in columns {
+            let Some(column) = table.columns.get(at) else {
+                return Err(internal("a column that the table was not looked up for"));
+            };
+            fields.push((at, column, !is_native(&column.ty)));
+        }
+        if target == CopyTarget::Table && fields.iter().any(|(.., by_text)| *by_text) {
+            return Err(internal("a column without a binary form cannot be copied into the table"));
+        }
+        let count = i16::try_from(fields.len()).map_err(|_| internal("too many columns"))?;
+        let widths: usize = fields.iter().map(|(_, column, _)| 4 + width(&column.ty)).sum();
+        out.reserve(SIGNATURE.len() + batch.len() * (2 + widths) + 2);
+        out.put_slice(SIGNATURE);
+        Ok(Self { batch, fields, count, out })
     }
-    if target == CopyTarget::Table && fields.iter().any(|(.., by_text)| *by_text) {
-        return Err(internal("a column without a binary form cannot be copied into the table"));
-    }
-    let count = i16::try_from(fields.len()).map_err(|_| internal("too many columns"))?;
-    let widths: usize = fields.iter().map(|(_, column, _)| 4 + width(&column.ty)).sum();
-    out.reserve(SIGNATURE.len() + batch.len() * (2 + widths) + 2);
-    out.put_slice(SIGNATURE);
-    for row in 0..batch.len() {
-        out.put_i16(count);
-        for &(at, column, by_text) in &fields {
-            if cell(column, batch.get(row, at), by_text, out).is_err() {
-                let fields = fields.iter().map(|(at, column, _)| (*at, *column));
-                return Err(refusal::refuse(batch, &fields, |column, value| {
-                    cell(column, value, !is_native(&column.ty), &mut BytesMut::new())
-                }));
+
+    /// Appends these rows of the batch. A value that does not fit is an error that blames every row
+    /// of the batch at fault; the body is then of no use.
+    pub(crate) fn rows(&mut self, rows: Range<usize>) -> Result<(), WriteError> {
+        for row in rows {
+            self.out.put_i16(self.count);
+            for &(at, column, by_text) in &self.fields {
+                if cell(column, self.batch.get(row, at), by_text, &mut self.out).is_err() {
+                    let fields = self.fields.iter().map(|(at, column, _)| (*at, *column));
+                    return Err(refusal::refuse(self.batch, &fields, |column, value| {
+                        cell(column, value, !is_native(&column.ty), &mut BytesMut::new())
+                    }));
+                }
             }
         }
+        Ok(())
     }
-    out.put_i16(-1);
-    Ok(())
+
+    /// Ends the body.
+    pub(crate) fn end(mut self) -> BytesMut {
+        self.out.put_i16(-1);
+        self.out
+    }
 }
 
 fn internal(why: &str) -> WriteError {

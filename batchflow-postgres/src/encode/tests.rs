@@ -14,7 +14,7 @@ use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use tokio_postgres::Client;
 
 use self::values::{any_value, edges};
-use super::{CopyTarget, array, copies_natively, copy, parameter, plain, staged};
+use super::{CopyBody, CopyTarget, array, copies_natively, parameter, plain, staged};
 use crate::table::Table;
 use crate::unit::{Encoded, clean_up, column, connect, has_extension, run};
 
@@ -165,14 +165,16 @@ impl Target {
     }
 
     async fn copied(&self, values: &[Value], target: CopyTarget) -> Vec<Option<String>> {
-        let mut body = BytesMut::new();
-        copy(&self.table, &[0, 1], &self.batch(values), target, &mut body).unwrap();
+        let batch = self.batch(values);
+        let body = BytesMut::new();
+        let mut body = CopyBody::begin(&self.table, &[0, 1], &batch, target, body).unwrap();
+        body.rows(0..batch.len()).unwrap();
         let into = if target == CopyTarget::Table { "t" } else { "s" };
         run(&self.client, "TRUNCATE t, s").await;
         let sql = format!("COPY {into} (id, c) FROM STDIN (FORMAT binary)");
         let sink = self.client.copy_in(&sql).await.unwrap();
         let mut sink = std::pin::pin!(sink);
-        sink.send(body.freeze()).await.unwrap();
+        sink.send(body.end().freeze()).await.unwrap();
         if let Err(error) = sink.finish().await {
             panic!("COPY of {}: {error:?}", self.sql);
         }

@@ -8,7 +8,7 @@ use batchflow_core::{Batch, WriteError};
 use bytes::{Bytes, BytesMut};
 use tokio_postgres::{Client, Error};
 
-use crate::encode::{self, CopyTarget};
+use crate::encode::{self, CopyBody, CopyTarget};
 use crate::plan::Plan;
 use crate::transaction::Begin;
 
@@ -102,26 +102,26 @@ pub(crate) enum Payload {
 }
 
 impl Payload {
-    /// Encodes a batch for a way. A value that its column cannot hold is its row's `data` error.
-    pub(crate) fn encode(
+    /// Encodes a batch for a way, in steps, so that answers to other batches are not kept waiting.
+    /// A value that its column cannot hold is its row's `data` error.
+    pub(crate) async fn encode(
         way: Way,
         plan: &Plan,
         batch: &Batch,
         bytes: BytesMut,
     ) -> Result<Self, WriteError> {
-        let mut bytes = bytes;
-        let copy = |target, mut bytes: BytesMut| {
-            encode::copy(&plan.table, &plan.columns, batch, target, &mut bytes)?;
-            Ok::<_, WriteError>(bytes.freeze())
-        };
         Ok(match way {
             Way::Unnest => {
-                let mut ends = Vec::with_capacity(plan.columns.len());
-                arrays(plan, batch, &mut bytes, &mut ends)?;
+                let (mut bytes, mut ends) = (bytes, Vec::with_capacity(plan.columns.len()));
+                for &column in &plan.columns {
+                    encode::array(&plan.table.columns[column], batch, column, &mut bytes)?;
+                    ends.push(bytes.len());
+                    step(batch.len()).await;
+                }
                 Self::Arrays { bytes, ends, rows: batch.len() }
             }
-            Way::Copy => Self::Copy(copy(CopyTarget::Table, bytes)?),
-            Way::Stage => Self::Stage(copy(CopyTarget::Stage, bytes)?),
+            Way::Copy => Self::Copy(copy_body(plan, batch, CopyTarget::Table, bytes).await?),
+            Way::Stage => Self::Stage(copy_body(plan, batch, CopyTarget::Stage, bytes).await?),
         })
     }
 
@@ -162,6 +162,30 @@ impl Payload {
             Self::Copy(bytes) | Self::Stage(bytes) => bytes.try_into_mut().ok(),
         }
     }
+}
+
+/// So many rows, or values of one column, are encoded without letting others go first.
+const STEP: usize = 1_024;
+
+async fn step(values: usize) {
+    if values >= STEP {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn copy_body(
+    plan: &Plan,
+    batch: &Batch,
+    target: CopyTarget,
+    bytes: BytesMut,
+) -> Result<Bytes, WriteError> {
+    let mut body = CopyBody::begin(&plan.table, &plan.columns, batch, target, bytes)?;
+    for first in (0..batch.len()).step_by(STEP) {
+        let last = batch.len().min(first + STEP);
+        body.rows(first..last)?;
+        step(last - first).await;
+    }
+    Ok(body.end().freeze())
 }
 
 fn arrays(

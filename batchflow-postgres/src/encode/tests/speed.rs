@@ -5,7 +5,7 @@ use std::time::Instant;
 use ::bytes::BytesMut;
 use batchflow_core::{Batch, Comparison, ConflictStrategy, Schema, Timestamp};
 
-use super::super::{CopyTarget, array, copy};
+use super::super::{CopyBody, CopyTarget, array};
 use crate::table::{Identity, Table, TableColumn};
 use crate::types::{ColumnType, TextLimit, TypeKind};
 
@@ -67,8 +67,12 @@ fn a_thousand_narrow_rows() {
         }
     });
     let copied = median(&mut || {
-        out.clear();
-        copy(&table, &[0, 1, 2, 3, 4], &batch, CopyTarget::Table, &mut out).unwrap();
+        let mut buffer = std::mem::take(&mut out);
+        buffer.clear();
+        let (columns, target) = ([0, 1, 2, 3, 4], CopyTarget::Table);
+        let mut body = CopyBody::begin(&table, &columns, &batch, target, buffer).unwrap();
+        body.rows(0..batch.len()).unwrap();
+        out = body.end();
     });
     println!("1,000 rows of 5 columns: arrays {unnest:?}, COPY {copied:?}");
 }
