@@ -1,7 +1,9 @@
 //! The flow from its user's side, with an async function as its driver.
 #![allow(clippy::unwrap_used)]
 
+use std::pin::Pin;
 use std::sync::{Arc, Barrier, Mutex};
+use std::task::Poll;
 use std::time::Duration;
 
 use batchflow_core::{
@@ -189,4 +191,44 @@ async fn tunes_at_once_leave_what_the_last_of_them_said() {
         }
     });
     assert_eq!(wrong, [], "what was said last, and how many slots there were");
+}
+
+/// While a thread settles many rows, the batch after them waits for nothing else.
+#[tokio::test]
+async fn a_large_batch_is_settled_in_steps_between_which_other_tasks_run() {
+    const ROWS: usize = 20_000;
+    let flow = BatchFlow::builder(logging(&Log::default())).flush_size(ROWS);
+    let flow = flow.buffer_size(2 * ROWS).flush_interval(Duration::from_secs(3_600));
+    let flow = flow.build().unwrap();
+    let mut pending = Vec::new();
+    for id in 0..ROWS as i64 {
+        pending.push(flow.submit_tracked(row(id)).await.unwrap());
+    }
+    // Each look at what is pending is a turn of another task between two steps.
+    let mut looks = Vec::new();
+    while !pending.is_empty() {
+        let before = pending.len();
+        let mut left = Vec::new();
+        for mut receipt in pending {
+            match poll_once(&mut receipt).await {
+                Some(outcome) => assert_eq!(outcome.unwrap(), Outcome::Written),
+                None => left.push(receipt),
+            }
+        }
+        pending = left;
+        looks.push(before - pending.len());
+        tokio::task::yield_now().await;
+    }
+    assert!(looks.iter().filter(|settled| **settled > 0).count() >= 10, "{looks:?}");
+    assert!(flow.close().await.unwrap().all_written());
+}
+
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    std::future::poll_fn(|cx| {
+        Poll::Ready(match Pin::new(&mut *future).poll(cx) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
