@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use batchflow_core::{
-    Batch, BatchFlow, ConflictStrategy, Outcome, Request, Schema, WriteError, driver_fn,
+    Batch, BatchFlow, ConflictStrategy, Outcome, Request, RowError, Schema, WriteError, driver_fn,
 };
 
 type Log = Arc<Mutex<Vec<Vec<i64>>>>;
@@ -231,4 +231,36 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
         })
     })
     .await
+}
+
+/// The verdicts of a part of the batch are out by then.
+#[test]
+fn a_runtime_that_ends_while_a_large_batch_is_settled_leaves_each_row_one_verdict() {
+    const ROWS: u64 = 20_000;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (flow, receipts) = runtime.block_on(async {
+        let flow = BatchFlow::builder(logging(&Log::default())).flush_size(ROWS as usize);
+        let flow = flow.buffer_size(2 * ROWS as usize).build().unwrap();
+        let mut receipts = Vec::new();
+        for id in 0..ROWS as i64 {
+            receipts.push(flow.submit_tracked(row(id)).await.unwrap());
+        }
+        while flow.stats().written == 0 {
+            tokio::task::yield_now().await;
+        }
+        (flow, receipts)
+    });
+    drop(runtime);
+    let stats = flow.stats();
+    assert!(stats.is_conserved() && stats.pending == 0, "{stats:?}");
+    assert!(stats.unknown > 0 && stats.written + stats.unknown == ROWS, "{stats:?}");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut written = 0;
+    for receipt in receipts {
+        match runtime.block_on(receipt) {
+            Ok(outcome) => written += u64::from(outcome == Outcome::Written),
+            Err(error) => assert!(matches!(error, RowError::Unknown(_)), "{error:?}"),
+        }
+    }
+    assert_eq!(written, stats.written);
 }
