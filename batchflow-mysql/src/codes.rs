@@ -27,7 +27,7 @@ const KINDS: &[(ErrorKind, &[u16])] = &[
     // A record, a table's definition or a statement's plan changed in the middle, or a cluster's
     // other node was faster.
     (ErrorKind::Serialization, &[1020, 1297, 1412, 1613, 1615, 1637, 1964, 3101]),
-    (ErrorKind::LockTimeout, &[1015, 1205, 1689, 3133, 3177, 3572]),
+    (ErrorKind::LockTimeout, &[1015, 1205, 1689, 3133, 3177, 3547, 3572]),
     // Someone, or a limit, ended the statement.
     (ErrorKind::Timeout, &[1317, 1931, 1969, 3024, 3699]),
     // The connection, or the server, is going away, or not ready.
@@ -186,7 +186,7 @@ mod tests {
             ),
             (K::Deadlock, &[1213]),
             (K::Serialization, &[1020, 1412, 1615, 3101]),
-            (K::LockTimeout, &[1205, 3572]),
+            (K::LockTimeout, &[1205, 3547, 3572]),
             (K::Timeout, &[1317, 1969, 3024]),
             (K::Connection, &[1053, 1158, 1159, 1160, 1161, 1927, 2006, 2013, 3169, 1047, 4031]),
             (K::Io, &[3, 1026, 1030]),

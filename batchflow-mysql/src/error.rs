@@ -10,6 +10,10 @@ use crate::table::Table;
 /// What a guarded upsert raises where it would change a row of another key.
 const GUARD: u16 = 1242;
 
+/// The user in whose name a view is read does not exist. MySQL says so of the catalog's own user
+/// where a KILL has ended the wait for its grants, and tells nowhere why.
+const NO_SUCH_DEFINER: u16 = 1449;
+
 /// The error as the flow knows it. What the server said stays out of its shown parts.
 ///
 /// Before COMMIT was sent nothing is applied; from then on, nobody knows, unless the server
@@ -42,6 +46,9 @@ fn of_server(said: &ServerError, stage: Stage, batch: Option<(&Batch, &Table)>) 
     let error = if said.code == GUARD && guarded {
         WriteError::new(ErrorKind::DuplicateKey)
             .with_message("a row of another key has the value of another unique index")
+    } else if said.code == NO_SUCH_DEFINER && stage == Stage::Describe {
+        WriteError::new(ErrorKind::Timeout)
+            .with_message("the look-up was ended, or the catalog's own user is missing")
     } else {
         let error = WriteError::new(codes::kind(said.code, &said.state));
         match codes::explain(said.code) {
@@ -164,6 +171,13 @@ mod tests {
         }
         assert_eq!(applied(&lost(), Stage::Commit), Applied::Unknown);
         assert_eq!(applied(&lost(), Stage::Write), Applied::Nothing);
+    }
+
+    #[test]
+    fn a_look_up_is_not_refused_for_the_catalog_s_own_user() {
+        let class = |stage| translate(&said(1449, "HY000"), stage, None).kind().class();
+        assert_eq!(class(Stage::Describe), ErrorClass::Transient);
+        assert_eq!(class(Stage::Write), ErrorClass::Systemic);
     }
 
     #[test]
