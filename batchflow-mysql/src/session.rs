@@ -16,7 +16,7 @@ use crate::server::{Family, Known};
 /// How strict the server is with what it is given.
 ///
 /// An explicit 0 in an `AUTO_INCREMENT` column stays 0, as on other databases.
-const MODES: &str = "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,\
+const MODES: &str = "STRICT_TRANS_TABLES,STRICT_ALL_TABLES,\
                      ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION,NO_AUTO_VALUE_ON_ZERO";
 
 /// How long a farewell may take.

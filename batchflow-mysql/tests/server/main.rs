@@ -19,6 +19,7 @@ mod faults;
 mod guard;
 mod harness;
 mod ledger;
+mod moments;
 mod real_rows;
 mod rows;
 mod shared;
