@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use batchflow_core::testing::Proxy;
 use batchflow_mysql::client::prelude::Queryable as _;
-use batchflow_mysql::client::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
+use batchflow_mysql::client::{Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 use batchflow_mysql::{
     Attempt, Batch, ConflictStrategy, Driver as _, ErrorClass, ErrorKind, MysqlConfig, MysqlDriver,
     RetryPolicy, Schema, Settled,
 };
 use tokio::time::{Instant, sleep};
 
+use super::replication::Pair;
 use super::rig::{Kind, Rig, Setup, config, join, way};
 use crate::support::framing::{address, through};
 use crate::support::servers::{OwnServer, Servers};
-use crate::support::{connect, execute, rows, seeds, url};
+use crate::support::{connect, execute, rows, seeds};
 
 const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY) ENGINE=InnoDB";
 
@@ -97,69 +98,13 @@ async fn promise_3_another_server_does_not_tell_that_a_session_has_ended() {
     driver.close().await;
 }
 
-/// What the two families call a primary, a replica and the log between them.
-struct Words {
-    follow: fn(&Opts) -> String,
-    status: &'static str,
-    wait: &'static str,
-    stop: &'static str,
-}
-
-const MARIADB: Words = Words {
-    follow: |of| {
-        format!(
-            "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {}, MASTER_USER = '{}', \
-             MASTER_PASSWORD = '{}', MASTER_LOG_FILE = 'log.000001', MASTER_LOG_POS = 4; \
-             START SLAVE",
-            of.tcp_port(),
-            of.user().unwrap(),
-            of.pass().unwrap()
-        )
-    },
-    status: "SHOW MASTER STATUS",
-    wait: "MASTER_POS_WAIT",
-    stop: "STOP SLAVE",
-};
-
-const MYSQL: Words = Words {
-    follow: |of| {
-        format!(
-            "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {}, \
-             SOURCE_USER = '{}', SOURCE_PASSWORD = '{}', SOURCE_LOG_FILE = 'log.000001', \
-             SOURCE_LOG_POS = 4, GET_SOURCE_PUBLIC_KEY = 1; START REPLICA",
-            of.tcp_port(),
-            of.user().unwrap(),
-            of.pass().unwrap()
-        )
-    },
-    status: "SHOW BINARY LOG STATUS",
-    wait: "SOURCE_POS_WAIT",
-    stop: "STOP REPLICA",
-};
-
-/// Waits until a replica has all that its primary has logged.
-async fn caught_up(words: &Words, primary: &mut Conn, replica: &mut Conn) {
-    let status = rows(primary, words.status).await.remove(0);
-    let mut parts = status.split('|');
-    let (file, position) = (parts.next().unwrap(), parts.next().unwrap());
-    let wait = format!("SELECT {}('{file}', {position}, 20)", words.wait);
-    let events = rows(replica, &wait).await.remove(0);
-    assert!(events.parse::<i64>().is_ok_and(|events| events >= 0), "{wait}: {events}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs MySQL: cargo xtask integration"]
 async fn promise_1_what_was_acknowledged_is_on_the_server_that_takes_over() {
-    let version = rows(&mut connect(&url()).await, "SELECT VERSION()").await.remove(0);
-    let words = if version.contains("MariaDB") { MARIADB } else { MYSQL };
     for seed in seeds() {
-        let servers = Servers::connect();
-        let log = "log_bin=log binlog_format=ROW server_id";
-        let first = servers.server(&format!("{log}=1")).await;
-        let second = servers.server(&format!("{log}=2")).await;
-        let mut replica = connect(&second.url).await;
-        let follow = (words.follow)(&Opts::from_url(&first.url).unwrap());
-        replica.query_drop(follow).await.unwrap();
+        let mut pair = Pair::new("binlog_format=ROW").await;
+        pair.replication("START").await;
+        let Pair { first, second, .. } = &pair;
         let hosts = format!("{},{}", address(&first.url), address(&second.url));
         let (way, through) = (way(seed), Some(hosts));
         let setup = Setup { seed, way, ledger: true, through, ..Setup::default() };
@@ -172,12 +117,11 @@ async fn promise_1_what_was_acknowledged_is_on_the_server_that_takes_over() {
         let mut dice = fastrand::Rng::with_seed(seed);
         sleep(Duration::from_millis(dice.u64(5..150))).await;
         // Commits wait from now on: those that were answered are in the log.
-        let mut primary = connect(&first.url).await;
-        primary.query_drop("FLUSH TABLES WITH READ LOCK").await.unwrap();
-        caught_up(&words, &mut primary, &mut replica).await;
-        first.kill().await;
-        replica.query_drop(words.stop).await.unwrap();
-        rig.database.move_to(&second.url);
+        pair.primary.query_drop("FLUSH TABLES WITH READ LOCK").await.unwrap();
+        pair.caught_up().await;
+        pair.first.kill().await;
+        pair.replication("STOP").await;
+        rig.database.move_to(&pair.second.url);
         join(writers).await;
         let before = rig.flow.stats().written;
         rig.write(Kind::Plain, 50).await;

@@ -12,5 +12,7 @@ mod limits;
 mod overlap;
 mod own_servers;
 mod packets;
+mod replication;
 mod rig;
+mod semi_sync;
 mod servers_down;

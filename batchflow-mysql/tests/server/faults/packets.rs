@@ -18,7 +18,8 @@ const MOST: u64 = 600;
 async fn after_every_packet(way: Way, kind: Kind, ledger: bool, seed: u64) {
     let proxy = Proxy::framed(address(&url()), frame).await.unwrap();
     let through = Some(proxy.address().to_string());
-    let setup = Setup { seed, way: Some(way), ledger, through, pool_size: Some(1) };
+    let setup =
+        Setup { seed, way: Some(way), ledger, through, pool_size: Some(1), ..Setup::default() };
     let rig = Rig::new(&url(), setup).await;
     let mut dice = fastrand::Rng::with_seed(seed);
     rig.write(kind, 5).await;

@@ -28,6 +28,8 @@ pub(super) struct Setup {
     /// The address that the driver is told in place of the server's.
     pub(super) through: Option<String>,
     pub(super) pool_size: Option<usize>,
+    /// Whom the driver logs in as, where not as the tests do.
+    pub(super) login: Option<(&'static str, &'static str)>,
 }
 
 /// The documented ledger.
@@ -73,6 +75,9 @@ impl Rig {
         }
         if let Some(size) = setup.pool_size {
             config = config.pool_size(size);
+        }
+        if let Some((user, password)) = setup.login {
+            config = config.user(user).password(password);
         }
         if setup.ledger {
             database.execute(LEDGER).await;
