@@ -65,8 +65,8 @@ const KINDS: &[(ErrorKind, &[u16])] = &[
         1241, 1247, 1248, 1267, 1270, 1271, 1582, 1583, 1584, 4078,
     ]),
     (ErrorKind::Unsupported, &[
-        1031, 1112, 1115, 1148, 1193, 1231, 1235, 1289, 1295, 1568, 1664, 1665, 1726, 1785, 3110,
-        3167, 3750, 3948, 4033, 4056, 4166,
+        1031, 1112, 1115, 1148, 1193, 1231, 1235, 1289, 1295, 1568, 1661, 1662, 1663, 1664, 1665,
+        1666, 1667, 1726, 1785, 3110, 3167, 3750, 3948, 4033, 4056, 4166,
     ]),
     (ErrorKind::Internal, &[1032, 1105, 1119, 1243, 1436, 1815, 1835, 3000]),
     // A trigger's own: raised by hand, or of what it looks up.
@@ -129,6 +129,7 @@ pub(crate) fn explain(code: u16) -> Option<&'static str> {
         1461 => "the server has no room for more prepared statements",
         1526 => "the table has no partition for the row",
         1644 => "a trigger refuses the row",
+        1661..=1667 => "the write cannot be logged under the server's binlog_format",
         1906 | 3105 => "it is a generated column, which no row may set",
         1820 | 1862 => "this user's password has expired",
         1927 | 3169 => "the connection was ended by a KILL",
@@ -138,6 +139,7 @@ pub(crate) fn explain(code: u16) -> Option<&'static str> {
         3140 => "a value is no JSON document",
         3159 => "the server asks for encryption",
         3819 | 4025 => "a CHECK constraint refuses the row",
+        4033 => "the server's binlog_format takes nothing that is sent in bulk",
         3948 | 4166 | 1148 => "the server does not take LOAD DATA LOCAL INFILE",
         _ => return None,
     })
@@ -196,7 +198,7 @@ mod tests {
             (K::Permission, &[1044, 1045, 1142, 1143, 1227, 1698, 1820, 3118, 4151]),
             (K::Schema, &[1046, 1049, 1054, 1136, 1146, 1906, 1932, 3105]),
             (K::Syntax, &[1064, 1149, 1110]),
-            (K::Unsupported, &[1148, 1235, 1295, 3948, 4166, 1785]),
+            (K::Unsupported, &[1148, 1235, 1295, 1661, 1665, 1667, 3948, 4033, 4166, 1785]),
             (K::Internal, &[1105, 1815]),
             (K::Other, &[1242, 1644, 9_999]),
         ] {

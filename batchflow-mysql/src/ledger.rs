@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use batchflow_core::{ErrorKind, Stage, WriteError};
-use mysql_async::Conn;
 use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Error};
 use tokio::time::timeout;
 
 use crate::catalog::{ask, literal};
@@ -14,6 +14,9 @@ use crate::statement::quoted;
 
 /// How often rows that nobody asks for any more are deleted: every so many batches of a session.
 const PURGE_EVERY: u64 = 1_024;
+
+/// About how many are deleted at once.
+const PURGE_ROWS: usize = 1_000;
 
 /// How long deleting them may take.
 const PURGE: Duration = Duration::from_secs(1);
@@ -100,15 +103,30 @@ impl Ledger {
         if page.batches % PURGE_EVERY != 1 {
             return true;
         }
-        let text = format!(
-            "DELETE FROM {} WHERE written_at < CURRENT_TIMESTAMP - INTERVAL 1 DAY LIMIT 1000; \
-             COMMIT",
-            self.quoted
-        );
-        matches!(timeout(PURGE, conn.query_drop(text)).await, Ok(Ok(())))
+        matches!(timeout(PURGE, self.delete_old(conn)).await, Ok(Ok(())))
     }
 
-    pub(crate) fn place(&self, error: &mysql_async::Error, stage: Stage) -> WriteError {
+    /// Up to a moment that is looked up first: a server that logs statements warns of a `DELETE`
+    /// with a limit.
+    async fn delete_old(&self, conn: &mut Conn) -> Result<(), Error> {
+        let text = format!(
+            "SELECT MAX(written_at) FROM (SELECT written_at FROM {} \
+             WHERE written_at < CURRENT_TIMESTAMP - INTERVAL 1 DAY \
+             ORDER BY written_at LIMIT {PURGE_ROWS}) old",
+            self.quoted
+        );
+        let last: Option<Option<String>> = conn.query_first(text).await?;
+        let text = match last.flatten() {
+            Some(last) => {
+                let last = literal(&last);
+                format!("DELETE FROM {} WHERE written_at <= {last}; COMMIT", self.quoted)
+            }
+            None => "COMMIT".to_owned(),
+        };
+        conn.query_drop(text).await
+    }
+
+    pub(crate) fn place(&self, error: &Error, stage: Stage) -> WriteError {
         let error = translate(error, stage, None).with_table(&self.name);
         match error.kind() {
             ErrorKind::Schema => error.with_message(

@@ -36,6 +36,7 @@ impl Plan {
     /// Whether so many rows can be written by way of a file and a temporary table.
     pub(crate) fn may_load(&self, rows: usize) -> bool {
         self.server.local_infile
+            && self.server.logs_rows
             && self.texts.may_load(rows)
             && self.table.may_stage
             && !self.no_load.load(Ordering::Relaxed)
@@ -69,10 +70,9 @@ impl Plan {
 
     /// Whether it is one for this server, which may not be the one that was asked.
     pub(crate) fn suits(&self, server: &Server) -> bool {
-        let own = &self.server;
-        (own.family, own.version, own.local_infile, own.last_second)
-            == (server.family, server.version, server.local_infile, server.last_second)
-            && own.max_allowed_packet <= server.max_allowed_packet
+        let packet = self.server.max_allowed_packet;
+        let same = Server { max_allowed_packet: packet, ..server.clone() };
+        self.server == same && packet <= server.max_allowed_packet
     }
 }
 

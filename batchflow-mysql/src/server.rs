@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use batchflow_core::{ErrorKind, Stage, WriteError};
-use mysql_async::Conn;
+use mysql_async::{Conn, Row};
 
 use crate::catalog::ask;
 use crate::error::translate;
@@ -37,6 +37,10 @@ pub(crate) struct Server {
     pub(crate) local_infile: bool,
     /// The last second that a `timestamp` holds, since 1970.
     pub(crate) last_second: i64,
+    /// Whether it logs rows, or nothing. Else it logs statements: neither what reads only what is
+    /// committed nor what is sent in bulk, and each that selects from a temporary table with a
+    /// warning.
+    pub(crate) logs_rows: bool,
 }
 
 impl Server {
@@ -48,7 +52,13 @@ impl Server {
 
     /// Whether it takes many rows of parameters at once (`COM_STMT_BULK_EXECUTE`).
     pub(crate) fn takes_bulk(&self) -> bool {
-        self.family == Family::MariaDb
+        self.family == Family::MariaDb && self.logs_rows
+    }
+
+    /// Whether its log cuts a parameter that is a double after 15 digits, so that a replica has
+    /// another.
+    pub(crate) fn logs_doubles_cut(&self) -> bool {
+        self.family == Family::MySql && !self.logs_rows
     }
 }
 
@@ -58,11 +68,9 @@ pub(crate) struct Known {
     pub(crate) server: Server,
     /// What tells it from any other server, across restarts.
     pub(crate) identity: String,
-    /// The expression of it.
-    pub(crate) identity_sql: String,
     pub(crate) read_only: bool,
-    /// Whether what `READ COMMITTED` writes can be logged.
-    pub(crate) logs_rows: bool,
+    /// The expressions of its identity and of [`Server::logs_rows`].
+    pub(crate) told_sql: String,
 }
 
 const ASK: &str = "SHOW VARIABLES WHERE Variable_name IN ('version', 'max_allowed_packet', \
@@ -87,6 +95,14 @@ impl Known {
         Ok(known)
     }
 
+    /// Whether a session is still one of this server, by the columns of a row from the second on:
+    /// those of `told_sql`. One that is reset logs as its server is set to by then.
+    pub(crate) fn is_told_by(&self, row: Option<&Row>) -> bool {
+        let identity = row.and_then(|row| row.get_opt::<String, _>(1)?.ok());
+        let logs_rows = row.and_then(|row| row.get_opt::<bool, _>(2)?.ok());
+        identity.as_ref() == Some(&self.identity) && logs_rows == Some(self.server.logs_rows)
+    }
+
     fn of(found: &HashMap<String, String>, loads: bool) -> Result<Self, WriteError> {
         let get = |name: &str| found.get(name).map_or("", String::as_str);
         let is_on = |name: &str| matches!(get(name), "ON" | "1");
@@ -107,6 +123,7 @@ impl Known {
             let has = found.contains_key(name);
             if has { format!("IFNULL(@@GLOBAL.{name}, '')") } else { "''".to_owned() }
         };
+        let may_log_statements = is_on("log_bin") && found.contains_key("binlog_format");
         Ok(Self {
             server: Server {
                 family,
@@ -114,11 +131,15 @@ impl Known {
                 max_allowed_packet: packet,
                 local_infile: loads && is_on("local_infile"),
                 last_second: if to_2106 { u32::MAX.into() } else { i32::MAX.into() },
+                logs_rows: !may_log_statements || get("binlog_format") != "STATEMENT",
             },
             identity: IDENTITY.map(get).join("|"),
-            identity_sql: format!("CONCAT_WS('|', {})", IDENTITY.map(expression).join(", ")),
+            told_sql: format!(
+                "CONCAT_WS('|', {}), {}",
+                IDENTITY.map(expression).join(", "),
+                if may_log_statements { "@@SESSION.binlog_format <> 'STATEMENT'" } else { "TRUE" }
+            ),
             read_only: !matches!(get("read_only"), "OFF" | "0" | "FALSE" | ""),
-            logs_rows: !is_on("log_bin") || get("binlog_format") != "STATEMENT",
         })
     }
 }
@@ -198,15 +219,17 @@ mod tests {
     }
 
     #[test]
-    fn a_log_of_statements_takes_nothing_that_reads_only_what_is_committed() {
+    fn a_log_of_statements_takes_nothing_in_bulk_and_nothing_that_reads_what_is_committed() {
         for (log, format, expected) in [
             ("ON", "STATEMENT", false),
             ("ON", "MIXED", true),
             ("ON", "ROW", true),
             ("OFF", "STATEMENT", true),
         ] {
-            let pairs = [("version", "9.0.1"), ("log_bin", log), ("binlog_format", format)];
-            assert_eq!(Known::of(&found(&pairs), true).unwrap().logs_rows, expected);
+            let version = ("version", "10.11.6-MariaDB");
+            let pairs = [version, ("log_bin", log), ("binlog_format", format)];
+            let server = Known::of(&found(&pairs), true).unwrap().server;
+            assert_eq!((server.logs_rows, server.takes_bulk()), (expected, expected));
         }
     }
 }

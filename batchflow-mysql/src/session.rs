@@ -136,7 +136,7 @@ fn restore(variables: &[(&str, String)]) -> String {
 
 /// `READ COMMITTED` locks no gaps, so that writers of different rows do not meet.
 fn isolation(known: &Known) -> &'static str {
-    if known.logs_rows { "READ COMMITTED" } else { "REPEATABLE READ" }
+    if known.server.logs_rows { "READ COMMITTED" } else { "REPEATABLE READ" }
 }
 
 /// Begins a transaction in a session that is set so.
@@ -182,8 +182,8 @@ impl Open {
         is_taken(locked.map_err(|error| translate(&error, Stage::Connect, None))?.as_ref())
     }
 
-    /// Begins a transaction on a connection of a pool. Whose server it is a connection to is asked
-    /// each time: a pool may lead to several.
+    /// Begins a transaction on a connection of a pool. Whose server it is a connection to, and how
+    /// that logs, is asked each time: a pool may lead to several, and what it resets is set anew.
     async fn begin(
         &mut self,
         limit: Limit,
@@ -194,12 +194,11 @@ impl Open {
         let all = variables(&known, limit);
         let kept = if resets { String::new() } else { save(&all) + "; " };
         let text =
-            format!("{kept}{}, {}; {}", take(self.mark), known.identity_sql, start(&known, &all));
+            format!("{kept}{}, {}; {}", take(self.mark), known.told_sql, start(&known, &all));
         let failed = |error| translate(&error, Stage::Connect, None);
         let told = first_row(self.conn()?, &text).await.map_err(failed)?;
         is_taken(told.as_ref())?;
-        let identity = told.and_then(|row| row.get_opt::<String, _>(1)?.ok());
-        if identity.as_ref() == Some(&known.identity) {
+        if known.is_told_by(told.as_ref()) {
             return Ok(());
         }
         self.known = pool.learn(self.conn()?).await?;

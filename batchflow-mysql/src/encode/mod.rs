@@ -131,7 +131,12 @@ fn cell(
         TypeKind::Time(digits) => moment::time(value, *digits)?,
         TypeKind::Double { unsigned } => {
             let number = float::double(value, *unsigned)?;
-            Value::Double(float::within(number, column.ty.float_digits())?)
+            let number = float::within(number, column.ty.float_digits())?;
+            if server.logs_doubles_cut() {
+                Value::Bytes(format!("{number:e}").into_bytes())
+            } else {
+                Value::Double(number)
+            }
         }
         TypeKind::Float { unsigned } => {
             let number = float::single(value, *unsigned)?;

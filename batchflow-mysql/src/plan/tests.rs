@@ -17,6 +17,7 @@ const MARIADB: Server = Server {
     max_allowed_packet: 1 << 24,
     local_infile: false,
     last_second: 2_147_483_647,
+    logs_rows: true,
 };
 
 fn names() -> Vec<String> {

@@ -12,6 +12,7 @@ fn server(family: Family) -> Server {
         max_allowed_packet: 1 << 24,
         local_infile: true,
         last_second: 2_147_483_647,
+        logs_rows: true,
     }
 }
 

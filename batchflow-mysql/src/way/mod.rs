@@ -20,13 +20,13 @@ pub(crate) use rows::Repeated;
 #[non_exhaustive]
 pub enum Way {
     /// Many rows of parameters to one prepared row, MariaDB's `COM_STMT_BULK_EXECUTE`: the fastest
-    /// there, whatever the size.
+    /// there, whatever the size. Never where the server logs statements.
     Bulk,
     /// Prepared inserts of many rows each: the fastest on MySQL, and for a single row.
     Rows,
     /// `LOAD DATA LOCAL INFILE` from memory into a temporary table, then `INSERT … SELECT`: on
     /// MySQL a little faster for large batches of narrow rows. Taken where the server allows it and
-    /// the configuration asks for it; never for binary columns.
+    /// the configuration asks for it; never for binary columns, or where it logs statements.
     Load,
 }
 

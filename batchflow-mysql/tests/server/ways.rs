@@ -20,12 +20,14 @@ pub(crate) async fn write(driver: &MysqlDriver, rows: Vec<Request>) -> Result<Re
     driver.write(Batch::from_requests(rows).unwrap(), &Attempt::new()).await
 }
 
-/// Whether the server is MariaDB, and whether it takes files.
+/// Whether the server takes rows in bulk, and whether files. One that logs statements takes neither.
 async fn server(database: &Database) -> (bool, bool) {
-    let sql = "SELECT VERSION(), @@GLOBAL.local_infile";
-    let found: Option<(String, bool)> = database.connect().await.query_first(sql).await.unwrap();
-    let (version, loads) = found.unwrap();
-    (version.contains("MariaDB"), loads)
+    let sql = "SELECT VERSION() LIKE '%MariaDB%', @@GLOBAL.local_infile, \
+               @@GLOBAL.log_bin AND @@GLOBAL.binlog_format = 'STATEMENT'";
+    let found: Option<(bool, bool, bool)> =
+        database.connect().await.query_first(sql).await.unwrap();
+    let (is_mariadb, loads, logs_statements) = found.unwrap();
+    (is_mariadb && !logs_statements, loads && !logs_statements)
 }
 
 #[tokio::test]
@@ -33,7 +35,7 @@ async fn server(database: &Database) -> (bool, bool) {
 async fn a_way_is_taken_where_it_can_be_and_else_the_next() {
     let database = Database::new("chosen").await;
     database.execute("CREATE TABLE t (id int PRIMARY KEY, a varchar(9), b varbinary(9))").await;
-    let (is_mariadb, loads) = server(&database).await;
+    let (takes_bulk, loads) = server(&database).await;
     for way in WAYS {
         let driver = driver(&database, way).await;
         let schema = Schema::new("t", ConflictStrategy::Update, ["id", "a", "b"]).unwrap();
@@ -51,13 +53,13 @@ async fn a_way_is_taken_where_it_can_be_and_else_the_next() {
         let expected = match way {
             Some(Way::Load) if loads => Way::Load,
             Some(Way::Rows) => Way::Rows,
-            _ if is_mariadb => Way::Bulk,
+            _ if takes_bulk => Way::Bulk,
             _ => Way::Rows,
         };
         assert_eq!(shown(vec![texts(1), texts(2)]).await, expected, "{way:?}");
         let bytes = |id: i32| Request::new(&schema).set("id", id).set("b", vec![0_u8, 255]);
         let expected = if expected == Way::Load {
-            if is_mariadb { Way::Bulk } else { Way::Rows }
+            if takes_bulk { Way::Bulk } else { Way::Rows }
         } else {
             expected
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::context::Context;
 use super::docker::{self, Image};
-use super::mysql::{Install, Lax, Program};
+use super::mysql::{self, Install, Program};
 use super::options::Options;
 use super::postgres::{Binaries, Bouncer, Cluster};
 use super::redis;
@@ -144,7 +144,8 @@ fn no_pooler(why: String) -> MissingVariant {
 /// MySQL's and MariaDB's servers are two families of one backend.
 fn mysql(context: &Context, options: &Options) -> Result<Found, Error> {
     let programs = || Program::find(&options.mysqld, &context.account);
-    let mut found = Found { variants: vec![Arc::new(Lax)], ..Found::default() };
+    let variants: Vec<Arc<dyn Variant>> = vec![Arc::new(mysql::LAX), Arc::new(mysql::STATEMENTS)];
+    let mut found = Found { variants, ..Found::default() };
     let mut here = programs()?;
     if here.is_empty() {
         for recipe in [&docker::MARIADB, &docker::MYSQL] {

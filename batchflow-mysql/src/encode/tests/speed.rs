@@ -35,6 +35,7 @@ fn a_thousand_narrow_rows() {
         max_allowed_packet: 1 << 26,
         local_infile: false,
         last_second: i32::MAX.into(),
+        logs_rows: true,
     };
     let mut times: Vec<_> = (0..501)
         .map(|_| {

@@ -16,3 +16,4 @@ mod replication;
 mod rig;
 mod semi_sync;
 mod servers_down;
+mod statement_log;

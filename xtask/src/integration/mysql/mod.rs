@@ -7,4 +7,4 @@ mod variant;
 
 pub(crate) use install::Install;
 pub(crate) use program::{Family, Program};
-pub(crate) use variant::Lax;
+pub(crate) use variant::{LAX, STATEMENTS};

@@ -1,25 +1,43 @@
-//! A server whose settings help nobody: the driver must set its own.
+//! Servers whose settings help nobody: the driver must set its own.
 
 use crate::Error;
 use crate::integration::context::Context;
 use crate::integration::server::{Server, Source, Variant};
 
-/// What a session must not take from its server, and what a server may forbid.
-const SETTINGS: [(&str, &str); 3] =
-    [("local_infile", "OFF"), ("sql_mode", ""), ("default_time_zone", "+05:30")];
-
-/// A server that takes no files from clients, cuts what does not fit where a session does not
-/// object, and has clocks of another zone.
+/// A server that is set otherwise.
 #[derive(Debug)]
-pub(crate) struct Lax;
+pub(crate) struct Set {
+    name: &'static str,
+    label: &'static str,
+    settings: &'static [(&'static str, &'static str)],
+    tests: &'static [&'static str],
+}
 
-impl Variant for Lax {
+/// One that takes no files from clients, cuts what does not fit where a session does not object,
+/// and has clocks of another zone.
+pub(crate) const LAX: Set = Set {
+    name: "lax",
+    label: "without local_infile, sql_mode empty, zone +05:30",
+    settings: &[("local_infile", "OFF"), ("sql_mode", ""), ("default_time_zone", "+05:30")],
+    tests: &["conformance::chosen::", "ways::", "strategies::", "types::", "shared::"],
+};
+
+/// One that logs what it is told, not the rows that come of it: it refuses what is written under
+/// `READ COMMITTED`, and warns of what another server might do otherwise.
+pub(crate) const STATEMENTS: Set = Set {
+    name: "statements",
+    label: "with a log of statements",
+    settings: &[("log_bin", "log"), ("server_id", "1"), ("binlog_format", "STATEMENT")],
+    tests: &["conformance::chosen::", "ways::", "strategies::", "ledger::"],
+};
+
+impl Variant for Set {
     fn label(&self) -> String {
-        "without local_infile, sql_mode empty, zone +05:30".to_owned()
+        self.label.to_owned()
     }
 
     fn tests(&self) -> &'static [&'static str] {
-        &["conformance::chosen::", "ways::", "strategies::", "types::", "shared::"]
+        self.tests
     }
 
     fn start(
@@ -28,7 +46,8 @@ impl Variant for Lax {
         source: &dyn Source,
         _shared: &dyn Server,
     ) -> Result<Box<dyn Server>, Error> {
-        let settings = SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        source.start(&context.name("lax"), false, &settings)
+        let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        let settings: Vec<_> = self.settings.iter().map(owned).collect();
+        source.start(&context.name(self.name), false, &settings)
     }
 }
