@@ -176,23 +176,28 @@ fn mysql(context: &Context, options: &Options) -> Result<Found, Error> {
 
 fn redis(context: &Context, options: &Options) -> Result<Found, Error> {
     let programs = || redis::Program::find(&options.redis, &context.account);
-    let mut found = Found::default();
+    let mut found = Found { variants: vec![Arc::new(redis::Cluster)], ..Found::default() };
     let mut here = programs()?;
-    if here.is_empty() && options.install {
-        apt::install(&["redis-server"])?;
-        here = programs()?;
+    if here.is_empty() {
+        if let Some(image) = Image::fetch(&docker::REDIS, context)? {
+            found.sources.push(Arc::new(image));
+            return Ok(found);
+        }
+        if options.install {
+            apt::install(&["redis-server"])?;
+            here = programs()?;
+        }
     }
     if here.is_empty() {
         found.missing = Some(format!(
-            "no Redis found: {}; or name a server: BATCHFLOW_REDIS_URL=redis://…, or its program: \
-             --redis-server PATH",
+            "no Redis found, no Docker engine answers: {}; or name a server: \
+             BATCHFLOW_REDIS_URL=redis://…, or its program: --redis-server PATH",
             remedy("redis-server"),
         ));
         return Ok(found);
     }
     let source = |program| -> Arc<dyn Source> { Arc::new(redis::Install::new(program, context)) };
     found.sources = here.into_iter().map(source).collect();
-    found.variants = vec![Arc::new(redis::Cluster)];
     Ok(found)
 }
 

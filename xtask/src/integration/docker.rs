@@ -21,8 +21,12 @@ pub(crate) struct Recipe {
     password_variable: &'static str,
     /// A URL before the password, and behind the port.
     url: (&'static str, &'static str),
+    /// What is run before the settings; empty: what the image runs by itself.
+    program: &'static [&'static str],
     /// What comes before a setting, as words of their own.
     flag: &'static [&'static str],
+    /// What stands between a setting's name and its value.
+    between: char,
     settings: &'static [&'static str],
     /// What spares the disk.
     not_durable: &'static [&'static str],
@@ -37,7 +41,9 @@ pub(crate) static POSTGRES: Recipe = Recipe {
     port: 5_432,
     password_variable: "POSTGRES_PASSWORD",
     url: ("postgresql://postgres:", "/postgres"),
+    program: &[],
     flag: &["-c"],
+    between: '=',
     settings: &["max_connections=200", "timezone=UTC"],
     not_durable: &["fsync=off", "full_page_writes=off"],
     ready: &["pg_isready", "--quiet", "--host=127.0.0.1"],
@@ -49,7 +55,9 @@ pub(crate) static MYSQL: Recipe = Recipe {
     port: 3_306,
     password_variable: "MYSQL_ROOT_PASSWORD",
     url: ("mysql://root:", "/mysql"),
+    program: &[],
     flag: &[],
+    between: '=',
     settings: &["--max_connections=300", "--local_infile=ON"],
     not_durable: &["--innodb_flush_log_at_trx_commit=0", "--sync_binlog=0"],
     ready: &["mysqladmin", "--host=127.0.0.1", "--protocol=tcp", "ping"],
@@ -61,10 +69,33 @@ pub(crate) static MARIADB: Recipe = Recipe {
     port: 3_306,
     password_variable: "MARIADB_ROOT_PASSWORD",
     url: ("mysql://root:", "/mysql"),
+    program: &[],
     flag: &[],
+    between: '=',
     settings: &["--max_connections=300", "--local_infile=ON"],
     not_durable: &["--innodb_flush_log_at_trx_commit=0"],
     ready: &["mariadb-admin", "--host=127.0.0.1", "--protocol=tcp", "ping"],
+};
+
+pub(crate) static REDIS: Recipe = Recipe {
+    image: "redis:8",
+    label: "Redis",
+    port: 6_379,
+    // As its own client calls it; the server has it from a file alone.
+    password_variable: "REDISCLI_AUTH",
+    url: ("redis://:", "/0"),
+    program: &[
+        "sh",
+        "-c",
+        "printf 'requirepass %s\\nmasterauth %s\\n' \"$REDISCLI_AUTH\" \"$REDISCLI_AUTH\" >redis.conf; \
+         exec redis-server ./redis.conf \"$@\"",
+        "redis-server",
+    ],
+    flag: &[],
+    between: ' ',
+    settings: &["--save \"\"", "--appendonly yes", "--appendfsync always"],
+    not_durable: &["--appendonly no"],
+    ready: &["sh", "-c", "redis-cli -e -p $PORT ping"],
 };
 
 /// An image of a server, on an engine that answers.
@@ -106,6 +137,7 @@ impl Source for Image {
         settings: &Settings,
     ) -> Result<Box<dyn Server>, Error> {
         let (recipe, port) = (self.recipe, free_port()?);
+        let inside = if is_on_host(settings) { port } else { recipe.port };
         let container = format!("{}-{name}", self.folder.name());
         // Before it runs: whoever removes the folder removes the container.
         self.folder.note_container(&container)?;
@@ -116,7 +148,8 @@ impl Source for Image {
         takedown::container(&container, || cargo::output_of(&mut run, &line).map(|_| ()))?;
         let password = self.password.clone();
         let log = self.logs.join(format!("{name}.log"));
-        let container = Container { recipe, name: container, password, log, port, left: false };
+        let (name, left) = (container, false);
+        let container = Container { recipe, name, password, log, port, inside, left };
         container.wait()?;
         Ok(Box::new(container))
     }
@@ -135,16 +168,34 @@ fn run_command(
 ) -> Command {
     let mut run = docker();
     run.args(["run", "--detach", "--name", name, "--env", recipe.password_variable]);
-    run.arg("--publish").arg(format!("127.0.0.1:{port}:{}", recipe.port)).arg(recipe.image);
+    for (_, file) in settings.iter().filter(|(_, value)| value.starts_with('/')) {
+        run.arg("--volume").arg(format!("{file}:{file}:ro"));
+    }
+    let is_on_host = is_on_host(settings);
+    if is_on_host {
+        run.args(["--network", "host"]);
+    } else {
+        run.arg("--publish").arg(format!("127.0.0.1:{port}:{}", recipe.port));
+    }
+    run.arg(recipe.image).args(recipe.program);
+    if is_on_host {
+        run.args(["--bind", "127.0.0.1", "--port"]).arg(port.to_string());
+    }
     let spared: &[_] = if durable { &[] } else { recipe.not_durable };
     for setting in recipe.settings.iter().chain(spared) {
         run.args(recipe.flag).arg(setting);
     }
     for (name, value) in settings {
         let dashes = if recipe.flag.is_empty() { "--" } else { "" };
-        run.args(recipe.flag).arg(format!("{dashes}{name}={value}"));
+        run.args(recipe.flag).arg(format!("{dashes}{name}{}{value}", recipe.between));
     }
     run
+}
+
+/// Whether the server listens on this machine itself: a cluster's nodes reach each other where
+/// clients reach them, and another port is one that the test chose.
+fn is_on_host(settings: &Settings) -> bool {
+    settings.iter().any(|(name, _)| matches!(&**name, "cluster-enabled" | "tls-port"))
 }
 
 /// Removes a container, running or not, with its data.
@@ -160,6 +211,8 @@ struct Container {
     password: String,
     log: PathBuf,
     port: u16,
+    /// Where it listens inside.
+    inside: u16,
     left: bool,
 }
 
@@ -167,7 +220,8 @@ impl Container {
     fn wait(&self) -> Result<(), Error> {
         wait_until("the start of a container", || {
             let mut ask = docker();
-            ask.args(["exec", &self.name]).args(self.recipe.ready);
+            let port = format!("PORT={}", self.inside);
+            ask.args(["exec", "--env", &port, &self.name]).args(self.recipe.ready);
             Ok(cargo::succeeds(&mut ask))
         })
     }
@@ -240,5 +294,22 @@ mod tests {
         assert!(line.contains("--env POSTGRES_PASSWORD --publish"), "{line}");
         assert!(line.ends_with("-c max_connections=5"), "the last one counts: {line}");
         assert!(run(&MYSQL).ends_with(" --max_connections=5"));
+        let line = run(&REDIS);
+        assert!(
+            line.contains("--env REDISCLI_AUTH --publish 127.0.0.1:15432:6379 redis:8"),
+            "{line}"
+        );
+        assert!(line.ends_with("'--appendonly no' '--max_connections 5'"), "{line}");
+    }
+
+    #[test]
+    fn a_node_of_a_cluster_listens_where_it_is_reached_and_reads_the_files_it_is_given() {
+        let settings = [("cluster-enabled", "yes"), ("tls-key-file", "/tmp/key")];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let line = cargo::shown(&run_command(&REDIS, "n", 15_432, true, &settings));
+        assert!(line.contains("--volume /tmp/key:/tmp/key:ro --network host redis:8"), "{line}");
+        assert!(line.contains(" --bind 127.0.0.1 --port 15432 "), "{line}");
+        let given = "'--appendfsync always' '--cluster-enabled yes' '--tls-key-file /tmp/key'";
+        assert!(line.ends_with(given), "{line}");
     }
 }
