@@ -32,6 +32,7 @@ impl Plan<'_> {
             .chain(self.replicas.iter().map(|(port, _)| *port))
             .collect();
         let Some(first) = all.first() else { return Ok(()) };
+        let bus = bus_port(&Node::connect(*first, self.password)?.ask("CLUSTER NODES")?)?;
         for (at, &port) in all.iter().enumerate() {
             let mut node = Node::connect(port, self.password)?;
             node.ask(&format!("CLUSTER SET-CONFIG-EPOCH {}", at + 1))?;
@@ -40,7 +41,7 @@ impl Plan<'_> {
                 let [from, next] = ends;
                 node.ask(&format!("CLUSTER ADDSLOTSRANGE {from} {}", next - 1))?;
             }
-            node.ask(&format!("CLUSTER MEET 127.0.0.1 {first}"))?;
+            node.ask(&format!("CLUSTER MEET 127.0.0.1 {first} {bus}"))?;
         }
         let know = format!("cluster_known_nodes:{}", all.len());
         for &port in &all {
@@ -82,6 +83,13 @@ impl Plan<'_> {
         let others: Vec<String> = ports.map(|port| format!("node=127.0.0.1:{port}")).collect();
         format!("redis-cluster://:{}@127.0.0.1:{first}?{}", self.password, others.join("&"))
     }
+}
+
+/// Where a node that knows no other listens to them: `8b43 :7101@17101 myself,master - 0 0 …`.
+fn bus_port(nodes: &str) -> Result<u16, String> {
+    let address = nodes.split(' ').nth(1).unwrap_or_default();
+    let port = address.rsplit_once('@').map(|(_, port)| port.split(',').next().unwrap_or_default());
+    port.and_then(|port| port.parse().ok()).ok_or_else(|| format!("no node: {nodes}"))
 }
 
 /// A connection to one server, for questions whose words hold no spaces.

@@ -32,7 +32,7 @@ async fn rows_whose_slot_is_on_its_way_are_written_where_their_key_belongs() {
     use ConflictStrategy::{Fail, Replace, Update};
     for scripts in [true, false] {
         for rows in [3_i64, 40] {
-            let cluster = Cluster::start(&Servers::connect(), false).await;
+            let cluster = Cluster::start(&Servers::connect(), &[]).await;
             let prefix = format!("{{{SLOT_OF}}}:");
             let present = [format!("SET {prefix}s0 old"), format!("RPUSH {prefix}l old")];
             let present: Vec<&str> = present.iter().map(|command| &**command).collect();
@@ -95,7 +95,7 @@ async fn rows_whose_slot_is_on_its_way_are_written_where_their_key_belongs() {
 #[tokio::test]
 #[ignore = "needs Redis: cargo xtask integration"]
 async fn who_takes_a_node_for_a_server_and_a_cluster_for_one_is_told() {
-    let cluster = Cluster::start(&Servers::connect(), false).await;
+    let cluster = Cluster::start(&Servers::connect(), &[]).await;
     let schema = Schema::new("t", ConflictStrategy::Replace, ["id", "n"]).unwrap();
     let rows = |count: i64| -> Vec<Request> {
         (0..count).map(|id| schema.row((id, Value::from(1_i64))).unwrap()).collect()
