@@ -9,6 +9,7 @@ mod fire;
 mod own_servers;
 mod redirections;
 mod rig;
+mod takeover;
 
 use std::time::Duration;
 

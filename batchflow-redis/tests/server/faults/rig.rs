@@ -38,6 +38,10 @@ impl Kind {
 pub(super) struct Rig {
     flow: BatchFlow,
     history: History,
+    /// The same, but for rows that are in doubt whatever their verdict.
+    excused: History,
+    /// Whose rows those are.
+    doubtful: Arc<[String]>,
     tables: [(Schema, Table); 3],
     next: Arc<AtomicI64>,
     seed: u64,
@@ -49,6 +53,12 @@ impl Rig {
     /// Reads the tables elsewhere than on the server that tests share.
     pub(super) fn read_at(&mut self, url: &str) {
         url.clone_into(&mut self.url);
+    }
+
+    /// Of rows of these keys that are submitted from now on nothing is expected, but that none is
+    /// applied twice.
+    pub(super) fn excuse(&mut self, keys: Vec<String>) {
+        self.doubtful = keys.into();
     }
 
     /// How many rows may still be written late, as far as they were told.
@@ -90,7 +100,16 @@ impl Rig {
             .build()
             .unwrap();
         let next = Arc::new(AtomicI64::new(1));
-        Self { flow, history: History::new(), tables, next, seed, url: url() }
+        Self {
+            flow,
+            history: History::new(),
+            excused: History::new(),
+            doubtful: Arc::new([]),
+            tables,
+            next,
+            seed,
+            url: url(),
+        }
     }
 
     /// Submits so many rows from each of so many tasks; the verdicts come in the tasks returned.
@@ -109,25 +128,31 @@ impl Rig {
         for _ in 0..rows {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let kind = dice.usize(..3);
-            let schema = &self.tables[kind].0;
-            let request = match Kind::ALL[kind] {
-                Kind::Plain => Request::new(schema).set("n", number),
-                Kind::Counting | Kind::Setting => Request::new(schema)
-                    .set("id", dice.i64(0..KEYS))
-                    .set("last", number)
-                    .set("hits", 1_i64),
+            let (schema, table) = &self.tables[kind];
+            let (request, key) = match Kind::ALL[kind] {
+                Kind::Plain => (Request::new(schema).set("n", number), table.name().to_owned()),
+                Kind::Counting | Kind::Setting => {
+                    let id = dice.i64(0..KEYS);
+                    let request = Request::new(schema).set("id", id).set("last", number);
+                    (request.set("hits", 1_i64), format!("{}:{id}", table.name()))
+                }
             };
-            let entry = self.history.begin(&request);
+            let is_doubtful = self.doubtful.contains(&key);
+            let entry = [&self.history, &self.excused].map(|history| history.begin(&request));
             let receipt = in_time(self.flow.submit_tracked(request)).await.unwrap();
-            self.history.queued(entry, Some(receipt.submission()));
-            receipts.push((entry, receipt));
+            let submission = Some(receipt.submission());
+            self.history.queued(entry[0], submission);
+            self.excused.queued(entry[1], submission);
+            receipts.push((entry, is_doubtful, receipt));
             if dice.u8(..4) == 0 {
                 tokio::time::sleep(Duration::from_millis(dice.u64(..4))).await;
             }
         }
-        for (entry, receipt) in receipts {
+        for ([entry, excused], is_doubtful, receipt) in receipts {
             let verdict = in_time(receipt).await;
             self.history.settled(entry, &verdict);
+            let judged = if is_doubtful { Fate::Unknown } else { Fate::from(&verdict) };
+            self.excused.settled(excused, judged);
             let fate = self.history.fate(entry);
             if let (Some(Fate::Rejected(_) | Fate::NotSent), Err(error)) = (fate, &verdict) {
                 panic!("seed {}: no row is at fault, and there was time: {error}", self.seed);
@@ -142,7 +167,7 @@ impl Rig {
         judge(&what, &stats, &self.history);
         for (kind, (_, table)) in Kind::ALL.into_iter().zip(&self.tables) {
             let found = read(&self.url, kind, table).await;
-            let judged = self.history.check_table(table, &found);
+            let judged = self.excused.check_table(table, &found);
             judged.unwrap_or_else(|broken| panic!("{what}: {kind:?}: {stats:?}: {broken}"));
         }
         println!("{what}: {stats:?}");
