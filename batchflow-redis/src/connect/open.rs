@@ -22,6 +22,23 @@ const FEED: u64 = 1_000;
 /// How often it is looked whether the client is connected, should its word be missed.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// What is said of a server for want of anything better.
+const UNREACHABLE: &str = "the server cannot be reached";
+
+/// What the client says of a certificate that it does not accept, and what that means.
+const CERTIFICATES: [(&str, &str); 4] = [
+    (
+        "InvalidCertificate(UnknownIssuer",
+        "the server cannot be trusted: its certificate is signed by nobody who is trusted",
+    ),
+    (
+        "InvalidCertificate(NotValidForName",
+        "the server cannot be trusted: its certificate is for another name",
+    ),
+    ("InvalidCertificate(Expired", "the server cannot be trusted: its certificate has expired"),
+    ("InvalidCertificate(", "the server cannot be trusted: its certificate is not valid"),
+];
+
 /// One server, where there are several.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Node {
@@ -120,10 +137,14 @@ impl Opener {
     /// Opens a connection, to a node of the cluster if one is given.
     pub(crate) async fn open(&self, node: Option<&Node>) -> Result<Connection, WriteError> {
         let limit = self.connection.connection_timeout.saturating_mul(2);
-        match timeout(limit, self.open_now(node)).await {
+        let opened = match timeout(limit, self.open_now(node)).await {
             Ok(opened) => opened,
             Err(_too_long) => Err(refused("the server did not answer in time")),
-        }
+        };
+        opened.map_err(|error| match node {
+            Some(node) => of_node(error, node),
+            None => error,
+        })
     }
 
     async fn open_now(&self, node: Option<&Node>) -> Result<Connection, WriteError> {
@@ -190,9 +211,22 @@ fn unreachable(details: &str) -> WriteError {
     let error = error::of_reply(details).at(Stage::Connect);
     match error.kind() {
         // What no table of codes knows is the client's own or the system's.
-        ErrorKind::Other => refused("the server cannot be reached").with_server_message(details),
+        ErrorKind::Other => {
+            let mut known = CERTIFICATES.iter();
+            let known = known.find_map(|(says, why)| details.contains(says).then_some(*why));
+            refused(known.unwrap_or(UNREACHABLE)).with_server_message(details)
+        }
         _ => error,
     }
+}
+
+/// Tells which of a cluster's nodes an error is of.
+fn of_node(error: WriteError, node: &Node) -> WriteError {
+    let message = match error.message() {
+        Some(why) => format!("node {node:?}: {why}"),
+        None => format!("node {node:?}"),
+    };
+    error.with_message(message)
 }
 
 fn refused(why: &str) -> WriteError {
@@ -224,6 +258,25 @@ mod tests {
         }
         let opener = Opener::from_url("redis://app:secret@host:7000/3").unwrap();
         assert!(!format!("{opener:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_accepted_is_told_from_a_server_that_cannot_be_reached() {
+        let of = |error: &str| format!("Custom {{ kind: InvalidData, error: {error} }}");
+        for (details, why) in [
+            (of("InvalidCertificate(UnknownIssuer)"), "signed by nobody"),
+            (of("InvalidCertificate(NotValidForName)"), "for another name"),
+            (of("InvalidCertificate(NotValidForNameContext { expected: x })"), "for another name"),
+            (of("InvalidCertificate(ExpiredContext { time: 1, not_after: 0 })"), "has expired"),
+            (of("InvalidCertificate(Revoked)"), "is not valid"),
+            (of("AlertReceived(HandshakeFailure)"), UNREACHABLE),
+        ] {
+            let node = Node { host: "db".to_owned(), port: 7_000 };
+            let error = of_node(unreachable(&details), &node);
+            let shown = error.to_string();
+            assert!(shown.contains(why) && shown.contains("node db:7000"), "{details}: {shown}");
+            assert_eq!(error.kind(), ErrorKind::Connection, "{details}");
+        }
     }
 
     #[test]
