@@ -3,6 +3,7 @@
 //!
 //! Each test is repeated with every seed of `BATCHFLOW_SEEDS`, from `BATCHFLOW_FAULT_SEED` on.
 
+mod between;
 mod cluster;
 #[path = "../../../../xtask/shared/fire.rs"]
 mod fire;
