@@ -28,8 +28,9 @@ pub(crate) struct Cluster {
 const NODE: &str =
     "cluster-enabled=yes cluster-node-timeout=15000 cluster-replica-validity-factor=0";
 
-/// How long nodes may take to agree on who has a slot; and before they are told again, since claims
-/// under way can leave each of two nodes taking the other for it, for good.
+/// How long nodes may take to agree on who has a slot; and before they are told again. Redis 7.0 keeps
+/// the note that a slot's owner does not claim it when the slot is given to another, who then loses
+/// it to any older word of the former, whatever the epochs: each takes the other for it, for good.
 const PATIENCE: Duration = Duration::from_secs(60);
 const AGREED: Duration = Duration::from_secs(3);
 
