@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use batchflow_core::ConflictStrategy;
 
-use super::{expire, quoted};
+use super::{expire, quoted, variable};
 use crate::layout::{Lifetime, Rule, Shape};
 
 /// The most words that are written out as arguments of one call.
@@ -56,7 +56,7 @@ pub(super) fn write(shape: &Shape, nulls: bool, lua: &mut String) {
         fill(shape, lua);
         "P(unpack(t))".to_owned()
     } else {
-        literal(shape)
+        literal(shape, "k", |nth| format!("a[i+{nth}]"))
     };
     let _ = writeln!(lua, " local e=bad({call})");
     if shape.strategy == ConflictStrategy::Replace {
@@ -74,14 +74,14 @@ pub(super) fn write(shape: &Shape, nulls: bool, lua: &mut String) {
 
 /// The call that writes every field, if it can be written out.
 pub(super) fn set(shape: &Shape) -> Option<String> {
-    (shape.cells.len() * 2 <= MOST_WORDS).then(|| literal(shape))
+    (shape.cells.len() * 2 <= MOST_WORDS).then(|| literal(shape, &variable(0), variable))
 }
 
-/// An `HSET` whose words are written out.
-fn literal(shape: &Shape) -> String {
-    let mut words = String::from("P('HSET',k");
+/// An `HSET` whose words are written out. `value` names the row's `nth` value.
+fn literal(shape: &Shape, key: &str, value: impl Fn(usize) -> String) -> String {
+    let mut words = format!("P('HSET',{key}");
     for (at, cell) in shape.cells.iter().enumerate() {
-        let _ = write!(words, ",{},a[i+{}]", quoted(&cell.name), at + 1);
+        let _ = write!(words, ",{},{}", quoted(&cell.name), value(at + 1));
     }
     if let Some(touch) = &shape.touch {
         let _ = write!(words, ",{},now", quoted(touch));
