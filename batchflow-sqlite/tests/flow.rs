@@ -240,7 +240,9 @@ async fn the_process_that_is_killed() {
         }
         for (id, receipt) in receipts {
             receipt.await.unwrap();
-            eprintln!("acknowledged {id}");
+            // At once, so that the kill leaves no part of it.
+            let line = format!("acknowledged {id}\n");
+            eprint!("{line}");
         }
     }
 }
