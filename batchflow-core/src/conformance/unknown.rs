@@ -87,18 +87,18 @@ pub async fn a_late_orphan_breaks_no_order(harness: &dyn Harness) {
         let schema = schema(&table, ConflictStrategy::Update, Merge::Set);
         let mut run = Run::with(harness, table, faulty, |flow| {
             let retry = RetryPolicy::default().first_delay(Duration::from_millis(5));
-            flow.timeout(Duration::from_millis(50))
+            flow.timeout(Duration::from_millis(200))
                 .retry(retry.max_delay(Duration::from_millis(20)))
-                .grace(Duration::from_millis(50))
+                .grace(Duration::from_millis(200))
         });
         // Known to the flow before the fault, so that no look-up is in its way.
         assert_eq!(run.write(schema.row((1_i64, 0_i64)).unwrap()).await, Fate::Written);
-        driver.script([Fault::Orphan { commit_after: Some(Duration::from_millis(400)) }]);
+        driver.script([Fault::Orphan { commit_after: Some(Duration::from_secs(1)) }]);
         let orphan = run.submit(schema.row((1_i64, 1_i64)).unwrap()).await;
         tokio::time::sleep(Duration::from_millis(10)).await;
         let later = run.submit(schema.row((1_i64, 2_i64)).unwrap()).await;
         run.settle().await;
-        tokio::time::sleep(Duration::from_millis(600)).await;
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
         let rows = run.rows().await;
         assert_eq!(run.history.fate(later), Some(Fate::Written));
         if settles {
