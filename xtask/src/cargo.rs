@@ -4,9 +4,16 @@ use std::process::{Command, Stdio};
 
 use crate::Error;
 
-/// `cargo SUBCOMMAND`, with the cargo that runs this.
+/// `cargo SUBCOMMAND`, with the cargo that runs this, as if it was typed: by what cargo tells this
+/// program of its own package, build scripts would take themselves for changed.
 pub(crate) fn command(subcommand: &str) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let own = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(own) {
+            command.env_remove(name);
+        }
+    }
     command.arg(subcommand);
     command
 }
