@@ -11,7 +11,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::queue::{End, Entry, From, Limits, Phase, Queue, Refused, Settled};
-use super::submit::Wait;
+use super::enqueue::Wait;
 use crate::request::Request;
 use crate::schema::{ConflictStrategy, Schema};
 
@@ -51,7 +51,7 @@ fn pump(queue: &Queue) -> Vec<i64> {
 }
 
 fn push(queue: &Queue, id: i64) -> bool {
-    queue.try_push(row(id), None).is_ok()
+    queue.try_push(&mut Some(row(id)), &mut None).is_ok()
 }
 
 #[test]
@@ -124,9 +124,11 @@ fn loom_promise_7_a_close_hands_waiting_rows_back() {
         assert!(push(&queue, 1));
         let waiter = {
             let queue = queue.clone();
-            thread::spawn(move || match block_on(Wait::new(&queue, row(2), None)) {
-                Err(Refused::Closed(request)) => request.get("id").unwrap() == Some(2_i64),
-                _ => false,
+            thread::spawn(move || {
+                let mut wait = Wait::new(&queue, row(2), None);
+                let refused = block_on(&mut wait);
+                let left = wait.request.as_ref().and_then(|row| row.get("id").unwrap());
+                refused == Err(Refused::Closed) && left == Some(2_i64)
             })
         };
         queue.close(Phase::Draining, None);

@@ -3,6 +3,7 @@
 mod builder;
 mod cancel;
 mod driver_fn;
+mod enqueue;
 mod fleet;
 mod flight;
 mod lane;
@@ -45,11 +46,11 @@ use crate::driver::WriteError;
 use crate::executor::Executor;
 use crate::metrics::FlowProbe;
 use crate::observe::Redactor;
-use crate::request::{Request, RequestError};
+use crate::request::Request;
+use enqueue::{Enqueue, Submit};
 use preview::Previewer;
-use queue::{Deadline, Phase, Refused};
+use queue::{Deadline, Phase};
 use shared::{Life, Shared, after};
-use submit::Wait;
 
 /// Takes rows one at a time, from any task or thread, and writes them in batches.
 ///
@@ -117,8 +118,11 @@ impl BatchFlow {
     /// The row comes back in the error, where it is [invalid](SubmitError::is_invalid) or the
     /// flow is [closed](SubmitError::is_closed).
     #[inline]
-    pub async fn submit(&self, request: Request) -> Result<(), SubmitError> {
-        self.enqueue(request, None).await.map(|_| ())
+    pub fn submit(
+        &self,
+        request: Request,
+    ) -> impl Future<Output = Result<(), SubmitError>> + Send + Unpin {
+        Submit(Enqueue::new(&self.handle.shared, request, None))
     }
 
     /// Queues a row and returns its [`Receipt`]; waits only for room.
@@ -126,7 +130,7 @@ impl BatchFlow {
     /// Cancel safe: a dropped future has not queued the row.
     pub async fn submit_tracked(&self, request: Request) -> Result<Receipt, SubmitError> {
         let (reply, verdict) = oneshot::channel();
-        let submission = self.enqueue(request, Some(reply)).await?;
+        let submission = Enqueue::new(&self.handle.shared, request, Some(reply)).await?;
         Ok(Receipt::new(submission, verdict))
     }
 
@@ -136,42 +140,13 @@ impl BatchFlow {
     ///
     /// As [`submit`](Self::submit), and [full](SubmitError::is_full).
     pub fn try_submit(&self, request: Request) -> Result<(), SubmitError> {
-        let shared = &*self.handle.shared;
-        let sample = shared.sample();
-        let request = self.admit(request)?;
-        match shared.queue.try_push(request, None) {
-            Ok(_) => {
-                if let Some(began) = sample {
-                    shared.tell_submit(began, false, true);
-                }
-                Ok(())
-            }
-            Err((refused, _)) => Err(self.refuse(refused)),
-        }
+        Enqueue::new(&self.handle.shared, request, None).now()
     }
 
     /// Queues a row from a plain thread, blocking it until there is room. In an async task, use
     /// [`submit`](Self::submit): this would block its whole thread.
     pub fn submit_blocking(&self, request: Request) -> Result<(), SubmitError> {
-        let shared = &*self.handle.shared;
-        let sample = shared.sample();
-        let request = self.admit(request)?;
-        match shared.queue.try_push(request, None) {
-            Ok(_) => {
-                if let Some(began) = sample {
-                    shared.tell_submit(began, false, true);
-                }
-                Ok(())
-            }
-            Err((Refused::Full(request), _)) => {
-                let waiting = shared.begin_wait(sample);
-                let waited = Wait::new(&shared.queue, request, None).block();
-                waited.map_err(|refused| self.refuse(refused))?;
-                shared.end_wait(waiting);
-                Ok(())
-            }
-            Err((refused, _)) => Err(self.refuse(refused)),
-        }
+        Enqueue::new(&self.handle.shared, request, None).block()
     }
 
     /// Queues rows one after the other; returns how many.
@@ -321,66 +296,6 @@ impl BatchFlow {
     pub(crate) fn miscount(&self) {
         self.handle.shared.queue.miscount();
     }
-
-    #[inline]
-    async fn enqueue(
-        &self,
-        request: Request,
-        reply: Option<queue::Reply>,
-    ) -> Result<u64, SubmitError> {
-        let shared = &*self.handle.shared;
-        let sample = shared.sample();
-        let request = self.admit(request)?;
-        match shared.queue.try_push(request, reply) {
-            Ok(submission) => {
-                if let Some(began) = sample {
-                    shared.tell_submit(began, false, true);
-                }
-                Ok(submission)
-            }
-            Err((Refused::Full(request), reply)) => {
-                let waiting = shared.begin_wait(sample);
-                let waited = Wait::new(&shared.queue, request, reply).await;
-                let submission = waited.map_err(|refused| self.refuse(refused))?;
-                shared.end_wait(waiting);
-                Ok(submission)
-            }
-            Err((refused, _)) => Err(self.refuse(refused)),
-        }
-    }
-
-    #[cold]
-    fn refuse(&self, refused: Refused) -> SubmitError {
-        let (request, reason) = refused.into();
-        self.handle.shared.refuse(request, reason)
-    }
-
-    /// Checks a row before it is queued.
-    #[inline]
-    fn admit(&self, request: Request) -> Result<Request, SubmitError> {
-        let shared = &*self.handle.shared;
-        if let Some(error) = request.fault() {
-            return Err(shared.refuse(request, SubmitReason::Invalid(error)));
-        }
-        let limit = shared.terms.buffer_bytes;
-        if request.size_bytes() > limit {
-            let reason = too_large(&request, limit);
-            return Err(shared.refuse(request, reason));
-        }
-        if shared.is_cancelled() {
-            return Err(shared.refuse(request, SubmitReason::Closed));
-        }
-        Ok(request)
-    }
-}
-
-#[cold]
-fn too_large(request: &Request, limit: usize) -> SubmitReason {
-    SubmitReason::Invalid(RequestError::TooLarge {
-        table: request.schema().table().to_string(),
-        bytes: request.size_bytes(),
-        limit,
-    })
 }
 
 impl Drop for Handle {

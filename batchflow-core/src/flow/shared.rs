@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::cancel::Cancel;
 use super::lane::Held;
-use super::queue::{Deadline, End, From, Phase, Queue, Settled};
+use super::queue::{Deadline, End, From, Phase, Queue, Refused, Settled};
 use super::stats::Health;
 use super::submit::{SubmitError, SubmitReason};
 use super::tally::Tally;
@@ -21,7 +21,7 @@ use crate::metrics::{
     DeadLetterEvent, FlowReading, LetterStats, Probed, Reporter, Source, SubmitEvent,
 };
 use crate::outcome::{Outcome, RowError};
-use crate::request::Request;
+use crate::request::{Request, RequestError};
 use crate::schema::Schema;
 
 /// Of so many submits, one is timed.
@@ -213,9 +213,29 @@ impl Shared {
         }
     }
 
+    /// Whether a row may be queued at all.
+    #[inline]
+    pub(super) fn admits(&self, request: &Request) -> bool {
+        request.is_sound() && request.size_bytes() <= self.terms.buffer_bytes
+    }
+
+    /// Why it may not.
+    fn fault_of(&self, request: &Request) -> RequestError {
+        request.fault().unwrap_or_else(|| RequestError::TooLarge {
+            table: request.schema().table().to_string(),
+            bytes: request.size_bytes(),
+            limit: self.terms.buffer_bytes,
+        })
+    }
+
     /// A row was not queued.
     #[cold]
-    pub(super) fn refuse(&self, request: Request, reason: SubmitReason) -> SubmitError {
+    pub(super) fn refuse(&self, request: Request, refused: Refused) -> SubmitError {
+        let reason = match refused {
+            Refused::Invalid => SubmitReason::Invalid(self.fault_of(&request)),
+            Refused::Full => SubmitReason::Full,
+            Refused::Closed => SubmitReason::Closed,
+        };
         self.tally.refuse(&reason);
         SubmitError::new(request, reason)
     }

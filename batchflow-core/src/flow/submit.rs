@@ -1,13 +1,7 @@
-//! Submitting: what may go wrong, and waiting for room.
+//! Submitting: what may go wrong.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
 
-use super::queue::{Queue, Refused, Reply};
 use crate::request::{Request, RequestError};
 
 /// Why a row was not queued. It hands the row back.
@@ -22,8 +16,12 @@ use crate::request::{Request, RequestError};
 /// # let _ = keep;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct SubmitError {
-    request: Box<Request>,
+pub struct SubmitError(Box<NotQueued>);
+
+/// Apart, so that the result of a submit is small.
+#[derive(Clone, Debug, PartialEq)]
+struct NotQueued {
+    request: Request,
     reason: SubmitReason,
 }
 
@@ -41,46 +39,37 @@ pub enum SubmitReason {
 
 impl SubmitError {
     pub(super) fn new(request: Request, reason: SubmitReason) -> Self {
-        Self { request: Box::new(request), reason }
+        Self(Box::new(NotQueued { request, reason }))
     }
 
     /// Why.
     pub fn reason(&self) -> &SubmitReason {
-        &self.reason
+        &self.0.reason
     }
 
     /// The row.
     pub fn request(&self) -> &Request {
-        &self.request
+        &self.0.request
     }
 
     /// The row, taken back.
     pub fn into_request(self) -> Request {
-        *self.request
+        self.0.request
     }
 
     /// Whether there was no room.
     pub fn is_full(&self) -> bool {
-        self.reason == SubmitReason::Full
+        self.0.reason == SubmitReason::Full
     }
 
     /// Whether the flow is closed.
     pub fn is_closed(&self) -> bool {
-        self.reason == SubmitReason::Closed
+        self.0.reason == SubmitReason::Closed
     }
 
     /// Whether the row itself is at fault.
     pub fn is_invalid(&self) -> bool {
-        matches!(self.reason, SubmitReason::Invalid(_))
-    }
-}
-
-impl From<Refused> for (Request, SubmitReason) {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Full(request) => (request, SubmitReason::Full),
-            Refused::Closed(request) => (request, SubmitReason::Closed),
-        }
+        matches!(self.0.reason, SubmitReason::Invalid(_))
     }
 }
 
@@ -96,7 +85,7 @@ impl fmt::Display for SubmitReason {
 
 impl fmt::Display for SubmitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reason.fmt(f)
+        self.0.reason.fmt(f)
     }
 }
 
@@ -117,8 +106,8 @@ pub struct SubmitAllError<I> {
 
 impl<I> SubmitAllError<I> {
     pub(super) fn new(submitted: usize, error: SubmitError, rest: I) -> Self {
-        let SubmitError { request, reason } = error;
-        Self { submitted, request: *request, reason, rest }
+        let NotQueued { request, reason } = *error.0;
+        Self { submitted, request, reason, rest }
     }
 }
 
@@ -139,52 +128,3 @@ impl<I> fmt::Display for SubmitAllError<I> {
 }
 
 impl<I> std::error::Error for SubmitAllError<I> {}
-
-/// Waits for room and queues a row. Dropped before it is done, the row is not queued.
-pub(super) struct Wait<'a> {
-    queue: &'a Queue,
-    ticket: Option<u64>,
-    request: Option<Request>,
-    reply: Option<Reply>,
-}
-
-impl<'a> Wait<'a> {
-    pub(super) fn new(queue: &'a Queue, request: Request, reply: Option<Reply>) -> Self {
-        Self { queue, ticket: None, request: Some(request), reply }
-    }
-
-    /// Blocks this thread until the row is queued or the flow closes.
-    pub(super) fn block(mut self) -> Result<u64, Refused> {
-        struct Unpark(Thread);
-        impl Wake for Unpark {
-            fn wake(self: Arc<Self>) {
-                self.0.unpark();
-            }
-        }
-        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-        let mut cx = Context::from_waker(&waker);
-        loop {
-            match Pin::new(&mut self).poll(&mut cx) {
-                Poll::Ready(done) => return done,
-                Poll::Pending => std::thread::park(),
-            }
-        }
-    }
-}
-
-impl Future for Wait<'_> {
-    type Output = Result<u64, Refused>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        this.queue.poll_push(&mut this.ticket, &mut this.request, &mut this.reply, cx)
-    }
-}
-
-impl Drop for Wait<'_> {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.ticket.take() {
-            self.queue.leave(ticket);
-        }
-    }
-}

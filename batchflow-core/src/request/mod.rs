@@ -175,15 +175,18 @@ impl Request {
 
     #[inline]
     pub(crate) fn fault(&self) -> Option<RequestError> {
+        if self.is_sound() { None } else { Some(self.describe_fault()) }
+    }
+
+    /// Whether [`fault`](Self::fault) finds none.
+    #[inline]
+    pub(crate) fn is_sound(&self) -> bool {
         let schema = &self.schema;
         let plain =
             self.error.is_none() && schema.touch().is_none_or(|touch| !self.values.is_set(touch));
         let keyed = schema.strategy() == ConflictStrategy::Fail
             || schema.key().iter().all(|&position| self.values.is_set(position));
-        if plain && keyed && !self.values.is_empty_row() {
-            return None;
-        }
-        Some(self.describe_fault())
+        plain && keyed && !self.values.is_empty_row()
     }
 
     #[cold]

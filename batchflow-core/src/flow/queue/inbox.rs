@@ -32,16 +32,17 @@ impl Inbox {
         Self { entries: Vec::new(), first_submission: 0, schema: 0, bytes: 0, rows: 0, slot: 0 }
     }
 
-    /// Puts a row in for which there is lent room; gives it back where there is none.
+    /// Puts a row in for which there is lent room; leaves it where there is none.
     #[inline]
-    pub(super) fn push_lent(&mut self, request: Request, bytes: usize) -> Result<u64, Request> {
-        if self.schema != request.schema().address() || self.rows == 0 || bytes > self.bytes {
-            return Err(request);
+    pub(super) fn push_lent(&mut self, row: &mut Option<Request>, bytes: usize) -> Option<u64> {
+        if self.schema != row.as_ref()?.schema().address() || self.rows == 0 || bytes > self.bytes {
+            return None;
         }
+        let request = row.take()?;
         self.rows -= 1;
         self.bytes -= bytes;
         let slot = self.slot;
-        Ok(self.push(Entry { request, reply: None, slot }))
+        Some(self.push(Entry { request, reply: None, slot }))
     }
 
     /// Puts a row in; returns its submission number.

@@ -36,10 +36,13 @@ pub(in crate::flow) struct Taken {
     pub(in crate::flow) since: Instant,
 }
 
-/// Why a row was not queued; the request goes back.
+/// Why a row was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::flow) enum Refused {
-    Full(Request),
-    Closed(Request),
+    /// The row itself cannot be written; the queue never says so.
+    Invalid,
+    Full,
+    Closed,
 }
 
 /// How much may be held, and when the pump is woken.
@@ -129,39 +132,22 @@ impl Queue {
     }
 
     /// Queues a row if there is room and nobody waits for it already; returns its submission
-    /// number, or the row and whoever awaits it.
+    /// number. Where it is refused, the row and whoever awaits it are left.
     #[inline]
     pub(in crate::flow) fn try_push(
         &self,
-        request: Request,
-        reply: Option<Reply>,
-    ) -> Result<u64, (Refused, Option<Reply>)> {
+        row: &mut Option<Request>,
+        reply: &mut Option<Reply>,
+    ) -> Result<u64, Refused> {
+        let Some(request) = row else { return Err(Refused::Closed) };
         let bytes = request.size_bytes();
         let mut state = self.state.lock();
-        let request = if reply.is_none() {
-            match state.inbox.push_lent(request, bytes) {
-                Ok(submission) => return Ok(submission),
-                Err(request) => request,
-            }
-        } else {
-            request
-        };
-        state.reckon();
-        if state.phase != Phase::Open {
-            return Err((Refused::Closed(request), reply));
+        if reply.is_none()
+            && let Some(submission) = state.inbox.push_lent(row, bytes)
+        {
+            return Ok(submission);
         }
-        let slot = state.slot(request.schema());
-        if state.full || state.share(slot).waiting > 0 || !state.fits(slot, bytes) {
-            return Err((Refused::Full(request), reply));
-        }
-        state.hold(slot, bytes);
-        let (submission, waker) = state.enter(request, reply, slot, bytes);
-        state.lend(slot);
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-        Ok(submission)
+        push_counted(state, row, reply, bytes)
     }
 
     /// The state, with every row counted.
@@ -180,21 +166,22 @@ impl Queue {
         reply: &mut Option<Reply>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<u64, Refused>> {
-        let Some(row) = request.take() else {
+        let Some(row) = request.as_ref() else {
             return Poll::Pending;
         };
+        let bytes = row.size_bytes();
         let mut state = self.reckoned();
         if state.phase != Phase::Open {
             let wakers = ticket.take().map(|ticket| state.remove_waiter(ticket));
             drop(state);
             wake_all(wakers.into_iter().flatten());
-            return Poll::Ready(Err(Refused::Closed(row)));
+            return Poll::Ready(Err(Refused::Closed));
         }
-        let bytes = row.size_bytes();
         let Some(number) = *ticket else {
             let slot = state.slot(row.schema());
             let fits = state.fits(slot, bytes);
             if fits && !state.full && state.share(slot).waiting == 0 {
+                let Some(row) = request.take() else { return Poll::Pending };
                 state.hold(slot, bytes);
                 let (submission, waker) = state.enter(row, reply.take(), slot, bytes);
                 drop(state);
@@ -202,7 +189,6 @@ impl Queue {
                 return Poll::Ready(Ok(submission));
             }
             *ticket = Some(state.add_waiter(slot, bytes, cx.waker().clone()));
-            *request = Some(row);
             let waker = state.wake_pump(true);
             drop(state);
             wake_all(waker);
@@ -211,6 +197,7 @@ impl Queue {
         match state.waiters.get_mut(&number) {
             Some(waiter) if waiter.granted => {
                 let slot = waiter.slot;
+                let Some(row) = request.take() else { return Poll::Pending };
                 state.waiters.remove(&number);
                 *ticket = None;
                 let (submission, waker) = state.enter(row, reply.take(), slot, bytes);
@@ -220,11 +207,10 @@ impl Queue {
             }
             Some(waiter) => {
                 waiter.waker.clone_from(cx.waker());
-                *request = Some(row);
                 Poll::Pending
             }
             // The queue forgets a waiter only when it closes, which was looked at above.
-            None => Poll::Ready(Err(Refused::Closed(row))),
+            None => Poll::Ready(Err(Refused::Closed)),
         }
     }
 
@@ -453,6 +439,31 @@ impl Queue {
             in_flight: state.in_flight as u64,
         }
     }
+}
+
+/// Queues a row that takes no lent room.
+fn push_counted(
+    mut state: MutexGuard<'_, State>,
+    row: &mut Option<Request>,
+    reply: &mut Option<Reply>,
+    bytes: usize,
+) -> Result<u64, Refused> {
+    state.reckon();
+    if state.phase != Phase::Open {
+        return Err(Refused::Closed);
+    }
+    let Some(request) = row else { return Err(Refused::Closed) };
+    let slot = state.slot(request.schema());
+    if state.full || state.share(slot).waiting > 0 || !state.fits(slot, bytes) {
+        return Err(Refused::Full);
+    }
+    let Some(request) = row.take() else { return Err(Refused::Closed) };
+    state.hold(slot, bytes);
+    let (submission, waker) = state.enter(request, reply.take(), slot, bytes);
+    state.lend(slot);
+    drop(state);
+    wake_all(waker);
+    Ok(submission)
 }
 
 fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
