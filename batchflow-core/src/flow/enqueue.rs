@@ -34,10 +34,7 @@ impl<'a> Enqueue<'a> {
     #[inline]
     pub(super) fn now(mut self) -> Result<(), SubmitError> {
         let sample = self.shared.sample();
-        let refused = match self.push(sample) {
-            Ok(_) => return Ok(()),
-            Err(refused) => refused,
-        };
+        let Err(refused) = self.push(sample) else { return Ok(()) };
         self.take_back(refused).map_or(Ok(()), Err)
     }
 

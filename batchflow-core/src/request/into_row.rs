@@ -28,7 +28,7 @@ impl RowSlots {
     /// Sets the next column.
     #[inline]
     pub fn push(&mut self, value: impl Into<Value>) {
-        self.slots.set(self.next, value.into());
+        self.slots.set(self.next, value);
         self.next += 1;
     }
 

@@ -44,8 +44,6 @@ pub struct Request {
     values: Slots,
     /// The first mistake made while building.
     error: Option<Box<RequestError>>,
-    /// Where the next `set` looks first: columns are mostly set in order.
-    next: usize,
 }
 
 /// What a row takes beside its columns: the request itself and its place in a queue.
@@ -54,7 +52,7 @@ const ROW_BYTES: usize = 96;
 impl Request {
     /// An empty row of `schema`: every column unset.
     pub fn new(schema: &Schema) -> Self {
-        Self { schema: schema.clone(), values: Slots::unset(schema.width()), error: None, next: 0 }
+        Self { schema: schema.clone(), values: Slots::unset(schema.width()), error: None }
     }
 
     /// Sets a column, replacing what it held.
@@ -80,7 +78,6 @@ impl Request {
         value: impl Into<Value>,
     ) -> Result<&mut Self, RequestError> {
         let position = self.find(column)?;
-        self.next = position + 1;
         self.put(position, Some(value.into()));
         Ok(self)
     }
@@ -99,8 +96,10 @@ impl Request {
 
     #[inline]
     fn find(&self, column: &str) -> Result<usize, RequestError> {
-        if self.next < self.values.len() && self.schema.column(self.next) == column {
-            return Ok(self.next);
+        // Columns are mostly set in order.
+        let next = self.values.after_set();
+        if next < self.values.len() && self.schema.column(next) == column {
+            return Ok(next);
         }
         let position = self.schema.position(column);
         position.ok_or_else(|| RequestError::UnknownColumn {
@@ -235,7 +234,7 @@ impl Schema {
             return Err(self.too_many_values(next));
         }
         slots.leave(next);
-        Ok(Request { schema: self.clone(), values: slots, error: None, next: 0 })
+        Ok(Request { schema: self.clone(), values: slots, error: None })
     }
 
     #[cold]

@@ -58,11 +58,12 @@ impl Slots {
     /// Sets a column of an unfilled row; one that the row does not have is none.
     #[allow(clippy::inline_always, reason = "where the kind is known, most of this is nothing")]
     #[inline(always)]
-    pub(super) fn set(&mut self, at: usize, value: Value) {
+    pub(super) fn set(&mut self, at: usize, value: impl Into<Value>) {
         let Some(slot) = self.values.get_mut(at) else { return };
+        let value = value.into();
         self.heap_bytes += value.heap_bytes();
         self.set |= bit(at);
-        drop(slot.replace(value));
+        *slot = Some(value);
     }
 
     /// Leaves the columns from `at` on unset.
@@ -87,6 +88,12 @@ impl Slots {
     #[inline]
     pub(super) fn is_set(&self, at: usize) -> bool {
         if at < 64 { self.set & bit(at) != 0 } else { self.get(at).is_some_and(Option::is_some) }
+    }
+
+    /// The column after the last that is set, of the first 64.
+    #[inline]
+    pub(super) fn after_set(&self) -> usize {
+        (u64::BITS - self.set.leading_zeros()) as usize
     }
 
     /// Whether no column is set.
