@@ -99,6 +99,11 @@ impl KeyRules {
                 opaque = true;
                 continue;
             };
+            if let Some(integer) = column.integer(value) {
+                column.class = Some(Class::Number);
+                Part::Int(i128::from(integer)).hash(&mut state);
+                continue;
+            }
             match column.part(value) {
                 Some((class, part)) if column.class.is_none_or(|seen| seen == class) => {
                     column.class = Some(class);
@@ -138,6 +143,16 @@ impl KeyRules {
 }
 
 impl KeyColumn {
+    /// What [`part`](Self::part) finds in the most usual key, found at once.
+    #[inline]
+    fn integer(&self, value: &Value) -> Option<i64> {
+        let Value::I64(integer) = value else { return None };
+        let is_number = self.class.is_none_or(|seen| seen == Class::Number);
+        let is_natural = matches!(self.kind, ColumnKind::Unknown | ColumnKind::Integer)
+            && self.comparison != Comparison::Opaque;
+        (is_number && is_natural).then_some(*integer)
+    }
+
     fn part_only<'a>(&self, value: &'a Value) -> Option<Part<'a>> {
         self.part(value).map(|(_, part)| part)
     }

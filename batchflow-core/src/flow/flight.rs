@@ -88,17 +88,15 @@ impl Flight {
         let some = self.rows.len().min(STEP);
         let mut settled = Vec::with_capacity(some);
         let mut replies = Vec::new();
-        for row in self.rows.drain(..some) {
-            let (deciding, others) = row.into_parts();
-            let others = others.map(|held| (held, Outcome::Superseded));
-            for (held, outcome) in others.chain([(deciding, Outcome::Written)]) {
-                let end = match outcome {
-                    Outcome::Written => End::Written,
-                    Outcome::Superseded => End::Superseded,
-                };
-                settled.push(Settled { submission: held.submission, bytes: held.bytes, end });
-                replies.extend(held.reply.map(|reply| (reply, outcome)));
+        for mut row in self.rows.drain(..some) {
+            let (submission, bytes, reply) = (row.submission, row.bytes, row.reply.take());
+            for held in row.into_others() {
+                let (submission, bytes) = (held.submission, held.bytes);
+                settled.push(Settled { submission, bytes, end: End::Superseded });
+                replies.extend(held.reply.map(|reply| (reply, Outcome::Superseded)));
             }
+            settled.push(Settled { submission, bytes, end: End::Written });
+            replies.extend(reply.map(|reply| (reply, Outcome::Written)));
         }
         self.shared.queue.settle(self.slot, From::Flight, &settled);
         for (reply, outcome) in replies {
@@ -113,14 +111,12 @@ impl Flight {
         let verdicts = report.into_verdicts(rows.len());
         let mut ended = Vec::with_capacity(rows.len());
         let mut for_its_table = false;
-        for (at, (mut row, verdict)) in rows.into_iter().zip(verdicts).enumerate() {
+        for (at, (row, verdict)) in rows.into_iter().zip(verdicts).enumerate() {
             let error = verdict.error().map(WriteError::kind);
             for_its_table |= error == Some(ErrorKind::Schema);
-            if row.deciding.request.is_none() && error.is_some() {
-                row.deciding.request = self.batch.request(at).cloned();
-            }
             let merged = row.is_merged();
-            let (deciding, others) = row.into_parts();
+            let written = error.and_then(|_| self.batch.request(at));
+            let (deciding, others) = row.into_parts(written);
             match verdict {
                 Verdict::Rejected(error) if merged && self.is_of_a_row(&error) => {
                     let mut parts: Vec<Held> = others.chain([deciding]).collect();
@@ -200,11 +196,8 @@ impl Drop for Flight {
         // The first of the batch may be settled already.
         let rows = std::mem::take(&mut self.rows);
         let first = self.batch.len().saturating_sub(rows.len());
-        for (at, mut row) in (first..).zip(rows) {
-            if row.deciding.request.is_none() {
-                row.deciding.request = self.batch.request(at).cloned();
-            }
-            let (deciding, others) = row.into_parts();
+        for (at, row) in (first..).zip(rows) {
+            let (deciding, others) = row.into_parts(self.batch.request(at));
             ended.extend(others.map(|held| self.end(held, &unknown, true)));
             ended.push(self.end(deciding, &unknown, false));
         }

@@ -10,8 +10,8 @@ use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
 
-use super::queue::{End, Entry, From, Limits, Phase, Queue, Refused, Settled};
 use super::enqueue::Wait;
+use super::queue::{End, Entry, From, Limits, Phase, Queue, Refused, Settled};
 use crate::request::Request;
 use crate::schema::{ConflictStrategy, Schema};
 

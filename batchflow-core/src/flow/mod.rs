@@ -130,7 +130,7 @@ impl BatchFlow {
     /// Cancel safe: a dropped future has not queued the row.
     pub async fn submit_tracked(&self, request: Request) -> Result<Receipt, SubmitError> {
         let (reply, verdict) = oneshot::channel();
-        let submission = Enqueue::new(&self.handle.shared, request, Some(reply)).await?;
+        let submission = Enqueue::new(&self.handle.shared, request, Some(Box::new(reply))).await?;
         Ok(Receipt::new(submission, verdict))
     }
 

@@ -1,6 +1,6 @@
 //! Merging a new row into one of its key that still waits.
 
-use super::{Allowance, Held, KeyHash, Lane, Merges};
+use super::{Allowance, Held, KeyHash, Lane, Merges, NOBODY};
 use crate::coalesce::{Coalescer, Key, Merged};
 use crate::flow::merge::Plan;
 use crate::request::Request;
@@ -23,13 +23,9 @@ impl Lane {
         let candidate = if self.coalescer.is_some() {
             own_key.as_ref().and_then(|key| self.merge_keys.get(key).copied())
         } else {
-            hash.and_then(|hash| self.claims.find(hash.get(), |claim| claim.hash == hash))
-                .and_then(|claim| claim.newest)
+            hash.and_then(|hash| self.newest(hash))
         };
         let Some(at) = candidate.filter(|_| self.merging) else { return Some((held, own_key)) };
-        let claim_newest = hash
-            .and_then(|hash| self.claims.find(hash.get(), |claim| claim.hash == hash))
-            .and_then(|claim| claim.newest);
         let (Some(row), Some(newer)) = (self.rows[at as usize].as_ref(), held.request.as_ref())
         else {
             return Some((held, own_key));
@@ -37,7 +33,7 @@ impl Lane {
         let Some(kept) = row.request() else { return Some((held, own_key)) };
         let plan = match &self.coalescer {
             // An older row of the key may only stand for a newer one if none stands between.
-            Some(_) if hash.is_some() && (row.hash != hash || claim_newest != Some(at)) => {
+            Some(_) if hash.is_some_and(|own| row.hash != hash || self.newest(own) != Some(at)) => {
                 Plan::Separate
             }
             Some(coalescer) => self.ask(&**coalescer, kept, newer),
@@ -67,6 +63,12 @@ impl Lane {
             allowance.shrink(before - after);
         }
         None
+    }
+
+    /// The newest waiting row of a key.
+    fn newest(&self, hash: KeyHash) -> Option<u32> {
+        let claim = self.claims.find(hash.get(), |claim| claim.hash == hash)?;
+        (claim.newest != NOBODY).then_some(claim.newest)
     }
 
     fn ask(&self, coalescer: &dyn Coalescer, kept: &Request, newer: &Request) -> Plan {

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Allowance, BatchLimits, FlightNumber, Formed, Held, KeyHash, Lane};
+use super::{Allowance, BatchLimits, FlightNumber, Formed, Held, KeyHash, Lane, NOBODY};
 use crate::batch::Batch;
 use crate::request::Request;
 use crate::schema::ConflictStrategy;
@@ -102,8 +102,8 @@ impl Lane {
                     continue;
                 }
                 claim.flight = Some(flight);
-                if claim.newest == Some(at) {
-                    claim.newest = None;
+                if claim.newest == at {
+                    claim.newest = NOBODY;
                 }
             }
             picked.push(at);

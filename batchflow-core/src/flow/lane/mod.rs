@@ -26,7 +26,7 @@ use crate::schema::{ConflictStrategy, Schema};
 
 /// One accepted row, from the queue to its verdict.
 pub(super) struct Held {
-    /// Gone while the row itself is in a batch.
+    /// Gone where the row itself is in a batch.
     pub(super) request: Option<Request>,
     pub(super) reply: Option<Reply>,
     pub(super) submission: u64,
@@ -74,16 +74,19 @@ struct Row {
 
 /// What was merged into a row.
 pub(super) struct Merges {
-    /// What is written, where it is neither of the rows it was made of.
+    /// What is written, where it is neither of the rows it was made of; once that is in a batch,
+    /// the deciding row.
     combined: Option<Request>,
     /// The others, superseded once the row is written.
     first: Held,
     more: Vec<Held>,
 }
 
-/// A row in flight: what its verdict settles.
+/// A row in flight: what its verdict settles. What is written is in the batch.
 pub(super) struct Sent {
-    pub(super) deciding: Held,
+    pub(super) reply: Option<Reply>,
+    pub(super) submission: u64,
+    pub(super) bytes: usize,
     merges: Option<Box<Merges>>,
     hash: Option<KeyHash>,
 }
@@ -137,10 +140,13 @@ struct Claim {
     /// Waiting rows of this key that stand in line, all of one shape.
     ready: u32,
     shape: u32,
-    /// The newest waiting row of this key.
-    newest: Option<u32>,
+    /// The newest waiting row of this key; [`NOBODY`] where none waits.
+    newest: u32,
     chain: Option<Box<Chain>>,
 }
+
+/// No row is at this place.
+const NOBODY: u32 = u32::MAX;
 
 /// Rows of one key that wait for their turn, in submission order.
 #[derive(Default)]
@@ -363,11 +369,11 @@ impl Lane {
                 flight: None,
                 ready: 0,
                 shape,
-                newest: None,
+                newest: NOBODY,
                 chain: None,
             })
             .into_mut();
-        claim.newest = Some(at);
+        claim.newest = at;
         let unchained = !claim.has_chain();
         let first = claim.ready == 0 && claim.flight.is_none();
         let follows = fails && claim.ready > 0 && claim.shape == shape;
@@ -523,6 +529,10 @@ impl Lane {
     }
 }
 
+/// There may be a million of them, and each is moved several times.
+const _: () = assert!(size_of::<Option<Row>>() <= 128 && size_of::<Sent>() <= 40);
+const _: () = assert!(size_of::<Claim>() <= 32);
+
 impl Row {
     /// What is written for this row.
     fn request(&self) -> Option<&Request> {
@@ -547,13 +557,14 @@ impl Row {
 
     /// The request to write, and what its verdict settles.
     fn send(self) -> Option<(Request, Sent)> {
-        let mut sent = Sent { deciding: self.deciding, merges: self.merges, hash: self.hash };
-        let combined = sent.merges.as_mut().and_then(|merges| merges.combined.take());
-        let request = match combined {
-            Some(combined) => combined,
-            None => sent.deciding.request.take()?,
-        };
-        Some((request, sent))
+        let Self { deciding: Held { request, reply, submission, bytes }, merges, hash, .. } = self;
+        let mut sent = Sent { reply, submission, bytes, merges, hash };
+        let request = request?;
+        let combined = sent.merges.as_mut().and_then(|merges| merges.combined.as_mut());
+        Some(match combined {
+            Some(combined) => (std::mem::replace(combined, request), sent),
+            None => (request, sent),
+        })
     }
 }
 
@@ -581,9 +592,21 @@ impl Sent {
         self.merges.is_some()
     }
 
-    /// The deciding row and those that it stands for.
-    pub(super) fn into_parts(self) -> (Held, impl Iterator<Item = Held>) {
-        let others = self.merges.into_iter().flat_map(|merges| merges.into_others());
-        (self.deciding, others)
+    /// The deciding row and those that it stands for. `written` is what is in the batch for them;
+    /// left out, the deciding row is without its values, where they are not kept apart.
+    pub(super) fn into_parts(
+        mut self,
+        written: Option<&Request>,
+    ) -> (Held, impl Iterator<Item = Held>) {
+        let own = self.merges.as_mut().and_then(|merges| merges.combined.take());
+        let request = own.or_else(|| written.cloned());
+        let Self { reply, submission, bytes, merges, .. } = self;
+        let others = merges.into_iter().flat_map(|merges| merges.into_others());
+        (Held { request, reply, submission, bytes }, others)
+    }
+
+    /// The rows that it stands for beside the deciding one.
+    pub(super) fn into_others(self) -> impl Iterator<Item = Held> {
+        self.merges.into_iter().flat_map(|merges| merges.into_others())
     }
 }

@@ -18,8 +18,8 @@ use super::sync::{Mutex, MutexGuard};
 use crate::outcome::{Outcome, RowError};
 use crate::request::Request;
 
-/// Where a tracked row's verdict goes.
-pub(in crate::flow) type Reply = oneshot::Sender<Result<Outcome, RowError>>;
+/// Where a tracked row's verdict goes. Boxed, because every other row carries room for it.
+pub(in crate::flow) type Reply = Box<oneshot::Sender<Result<Outcome, RowError>>>;
 
 /// A row as it was submitted.
 pub(in crate::flow) struct Entry {
