@@ -229,12 +229,11 @@ impl Schema {
         let width = self.width();
         let mut row = RowSlots::new(width);
         values.append_to(&mut row);
-        let RowSlots { mut slots, next } = row;
-        if next > width {
-            return Err(self.too_many_values(next));
+        if row.next > width {
+            return Err(self.too_many_values(row.next));
         }
-        slots.leave(next);
-        Ok(Request { schema: self.clone(), values: slots, error: None })
+        row.slots.leave(row.next);
+        Ok(Request { schema: self.clone(), values: row.slots, error: None })
     }
 
     #[cold]
