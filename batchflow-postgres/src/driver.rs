@@ -1,8 +1,10 @@
 //! [`PostgresDriver`]: the driver's face.
 
+mod write;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,16 +18,16 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::SimpleQueryMessage;
 
 use crate::config::{LONGEST_CONNECT, PostgresConfig};
-use crate::connect::{self, ConnectionSource, Guarded};
+use crate::connect::{self, ConnectionSource, Guarded, OwnPool};
+use crate::ended::{self, Sent};
 use crate::error::translate;
 use crate::fence::Fences;
 use crate::plan::{Plan, Plans};
-use crate::preview::preview;
+use crate::preview;
 use crate::settle::settle;
 use crate::table::Table;
-use crate::transaction::{self, Ended, Started, Transaction};
-use crate::verdict::{self, Next};
-use crate::way::{Payload, Way};
+use crate::transaction::{self, Started};
+use crate::way::Way;
 
 /// How long looking up a table may take, once there is a connection.
 const LOOK_UP: Duration = Duration::from_secs(30);
@@ -43,6 +45,12 @@ const BUFFER_BYTES: usize = 8 << 20;
 /// can tell what became of a commit whose answer was lost. It works behind a pooler in
 /// transaction mode, such as `PgBouncer`. PostgreSQL 13 or newer.
 ///
+/// On connections of its own ([`connect`](Self::connect), [`connect_with`](Self::connect_with)), and
+/// unless a pooler stands between, a single row whose repetition is harmless goes in one round
+/// trip. The session then has a `statement_timeout` a little under the attempt's deadline, a setting
+/// of ours, and up to 64 prepared statements. Where the answer is lost, its backend is ended and the
+/// row written again.
+///
 /// ```no_run
 /// use batchflow_postgres::{BatchFlow, PostgresDriver};
 ///
@@ -55,6 +63,8 @@ const BUFFER_BYTES: usize = 8 << 20;
 /// ```
 pub struct PostgresDriver {
     source: Arc<dyn ConnectionSource>,
+    /// The source, where it is the driver's own.
+    own: Option<Arc<OwnPool>>,
     fences: Arc<Fences>,
     plans: Plans,
     way: Option<Way>,
@@ -79,7 +89,9 @@ impl PostgresDriver {
 
     /// Connects as configured, with a pool of the driver's own.
     pub async fn connect_with(config: PostgresConfig) -> Result<Self, WriteError> {
-        let mut driver = Self::new(connect::own_pool(&config)?);
+        let own = connect::own_pool(&config)?;
+        let mut driver = Self::new(own.clone());
+        driver.own = Some(own);
         driver.way = config.way;
         driver.connect_timeout = config.connect_timeout;
         let until = Instant::now() + config.connect_timeout;
@@ -128,6 +140,7 @@ impl PostgresDriver {
         Self {
             fences: Arc::new(Fences::new(Arc::clone(&source))),
             source,
+            own: None,
             plans: Plans::new(),
             way: None,
             connect_timeout: Duration::from_secs(10),
@@ -144,8 +157,15 @@ impl PostgresDriver {
             let error = WriteError::new(ErrorKind::Cancelled).at(Stage::Connect);
             return Err(error.with_message("the driver is closed"));
         }
-        match timeout_at(until, self.source.acquire()).await {
-            Ok(acquired) => Ok(Guarded::new(acquired.map_err(|error| error.at(Stage::Connect))?)),
+        let acquiring = async {
+            let Some(own) = &self.own else {
+                return Ok(Guarded::new(self.source.acquire().await?));
+            };
+            let (lease, backend) = Box::pin(own.lend()).await?;
+            Ok(Guarded::own(lease, backend))
+        };
+        match timeout_at(until, acquiring).await {
+            Ok(acquired) => acquired.map_err(|error: WriteError| error.at(Stage::Connect)),
             Err(_too_long) => {
                 let error = WriteError::new(ErrorKind::Connection).at(Stage::Connect);
                 Err(error.with_message("no connection was free or could be opened in time"))
@@ -210,120 +230,6 @@ impl PostgresDriver {
         let table = self.look_up(batch.schema(), deadline).await?;
         self.plans.get(batch).unwrap_or_else(|| self.plans.plan_once(batch, &table))
     }
-
-    /// Writes a batch, trying once more where the table turns out to have changed, where the user
-    /// may not stage it, or where rows of one key stand in it.
-    async fn write_batch(&self, batch: &Batch, attempt: &Attempt) -> Result<Report, WriteError> {
-        let deadline = Deadline::of(attempt);
-        let (mut looked_again, mut singly) = (false, false);
-        loop {
-            let plan = tokio::select! {
-                biased;
-                why = deadline.stopped(attempt) => return Err(why.at(Stage::Describe)),
-                plan = self.plan(batch, deadline) => plan?,
-            };
-            attempt.note_table(plan.seen);
-            let (error, next) = match self.write_once(batch, attempt, deadline, &plan, singly).await
-            {
-                Ok(affected) => return Ok(Report::all().with_affected(affected)),
-                Err(failed) => failed,
-            };
-            match next {
-                Next::LookAgain { at_leisure } if !looked_again => {
-                    looked_again = true;
-                    let since = self.plans.looked_up(batch.schema()).map(|(_, since)| since);
-                    let is_fresh = since.is_some_and(|since| since.elapsed() < LOOK_AGAIN);
-                    if at_leisure && is_fresh {
-                        return Err(error);
-                    }
-                    let table = tokio::select! {
-                        biased;
-                        why = deadline.stopped(attempt) => return Err(why.at(Stage::Describe)),
-                        table = self.look_up(batch.schema(), deadline) => table?,
-                    };
-                    if *table == *plan.table {
-                        return Err(error);
-                    }
-                }
-                Next::Unnest if !self.no_stage.swap(true, Ordering::Relaxed) => {
-                    tracing::warn!(
-                        "this user may make no temporary tables: large batches are written by \
-                         UNNEST, which is slower"
-                    );
-                }
-                Next::Unnest => {}
-                // No further COPY is chosen, so that this comes once for each batch.
-                Next::NoCopy => plan.no_copy.store(true, Ordering::Relaxed),
-                Next::Singly if !singly => singly = true,
-                _ => return Err(error),
-            }
-        }
-    }
-
-    /// Writes a batch by a plan, and says what to do if that fails.
-    async fn write_once(
-        &self,
-        batch: &Batch,
-        attempt: &Attempt,
-        deadline: Deadline,
-        plan: &Plan,
-        singly: bool,
-    ) -> Result<u64, (WriteError, Next)> {
-        let way = self.choose(plan, batch);
-        if singly {
-            attempt.writes_by("singly", plan.fingerprint(Way::Unnest, 1));
-        } else {
-            attempt.writes_by(way.as_str(), plan.fingerprint(way, batch.len()));
-        }
-        let payload = if singly {
-            Payload::encode_singly(plan, batch)
-        } else {
-            Payload::encode(way, plan, batch, self.buffer()).await
-        };
-        let payload = payload.map_err(|error| {
-            let error = place(error.at(Stage::Encode), batch.schema());
-            let next = verdict::of_encoding(&error);
-            (error, next)
-        })?;
-        let stop = |error| (error, Next::GiveUp);
-        let acquired = tokio::select! {
-            biased;
-            why = deadline.stopped(attempt) => Err(why.at(Stage::Connect)),
-            acquired = self.acquire(deadline.within(self.connect_timeout)) => acquired,
-        };
-        let lease = acquired.map_err(stop)?.into_lease();
-        let Some(lease) = lease else { return Err(stop(ErrorKind::Internal.into())) };
-        let transaction = Transaction { plan, batch, payload: &payload, attempt, deadline };
-        let written = transaction.run(&self.fences, lease).await;
-        self.keep(payload);
-        written.map_err(|ended| match ended {
-            Ended::Error(error) => stop(place(error, batch.schema())),
-            Ended::Refused(failed) => {
-                if transaction::is_read_only(&failed) {
-                    self.source.forget_idle();
-                }
-                let (error, next) = verdict::of_refusal(&failed, way, batch, &plan.table);
-                (place(error, batch.schema()), next)
-            }
-        })
-    }
-
-    fn choose(&self, plan: &Plan, batch: &Batch) -> Way {
-        Way::choose(self.way, plan, batch, !self.no_stage.load(Ordering::Relaxed))
-    }
-
-    fn buffer(&self) -> BytesMut {
-        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    fn keep(&self, payload: Payload) {
-        let Some(mut buffer) = payload.into_buffer() else { return };
-        buffer.clear();
-        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffers.len() < BUFFERS && buffer.capacity() <= BUFFER_BYTES {
-            buffers.push(buffer);
-        }
-    }
 }
 
 #[async_trait]
@@ -350,10 +256,16 @@ impl Driver for PostgresDriver {
     }
 
     async fn settle(&self, token: &CommitToken) -> Result<Settled, WriteError> {
-        let Some(started) = token.downcast_ref::<Started>() else { return Ok(Settled::Unknown) };
         let asked = async {
             let connection = Guarded::new(self.source.aside().await?);
-            let settled = settle(connection.client()?, started).await?;
+            let client = connection.client()?;
+            let settled = if let Some(started) = token.downcast_ref::<Started>() {
+                settle(client, started).await?
+            } else if let Some(sent) = token.downcast_ref::<Sent>() {
+                ended::settle(client, sent).await?
+            } else {
+                Settled::Unknown
+            };
             connection.give_back();
             Ok(settled)
         };
@@ -371,7 +283,11 @@ impl Driver for PostgresDriver {
             Some(_) => "the way that the driver is set to cannot write this batch",
             None => way.reason(),
         };
-        Ok(preview(&plan, (way, why), batch, values))
+        let is_direct = self.own.as_ref().is_some_and(|own| own.is_direct());
+        if let Some(own) = write::row_at_once(&plan, batch, way).filter(|_| is_direct) {
+            return Ok(preview::at_once(own, batch, values));
+        }
+        Ok(preview::in_transaction(&plan, (way, why), batch, values))
     }
 
     async fn close(&self) {

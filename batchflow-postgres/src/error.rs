@@ -46,6 +46,11 @@ pub(crate) fn translate(
     if stage == Stage::Commit && in_doubt { translated.outcome_unknown() } else { translated }
 }
 
+/// Whether the server said it, and went on.
+pub(crate) fn is_plain(error: &Error) -> bool {
+    error.as_db_error().is_some_and(|db| !Said::of(db).fatal)
+}
+
 /// The kind of an error that the client itself found. Its own kinds are not public, their
 /// messages are.
 fn client_kind(error: &Error) -> ErrorKind {

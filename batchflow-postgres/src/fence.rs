@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use batchflow_core::Settled;
+use batchflow_core::{Settled, WriteError};
 use futures_util::future::join;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -14,7 +15,8 @@ use tokio::time::timeout;
 use tokio_postgres::Client;
 
 use crate::connect::{ConnectionSource, Guarded, Lease};
-use crate::settle::settle;
+use crate::ended::{self, Sent};
+use crate::settle::{PAUSE, settle};
 use crate::transaction::{Begin, Started};
 
 /// How long what runs may take to end by itself, where it is not known whom to end.
@@ -26,6 +28,40 @@ const END: Duration = Duration::from_secs(5);
 /// The most connections that are being ended at once. Beyond it, they are closed and left to the
 /// server.
 const MOST: usize = 64;
+
+/// What a connection is doing that is to end.
+#[derive(Debug)]
+pub(crate) enum Doing {
+    /// A transaction, which the server may not have told of yet.
+    Transaction(Arc<Begin>),
+    /// A statement that is a transaction of its own.
+    Statement(Sent),
+}
+
+/// What is known of it, for another connection to ask by.
+#[derive(Clone, Copy)]
+enum Known<'a> {
+    Transaction(&'a Started),
+    Statement(&'a Sent),
+}
+
+impl Doing {
+    fn known(&self) -> Option<Known<'_>> {
+        match self {
+            Self::Transaction(begin) => begin.started().map(Known::Transaction),
+            Self::Statement(sent) => Some(Known::Statement(sent)),
+        }
+    }
+}
+
+impl Known<'_> {
+    async fn settle(self, client: &Client) -> Result<Settled, WriteError> {
+        match self {
+            Self::Transaction(started) => settle(client, started).await,
+            Self::Statement(sent) => ended::settle(client, sent).await,
+        }
+    }
+}
 
 /// Owns the tasks that end connections.
 pub(crate) struct Fences {
@@ -43,7 +79,7 @@ impl Fences {
     pub(crate) fn end(
         &self,
         lease: Box<dyn Lease>,
-        begin: Arc<Begin>,
+        doing: Doing,
     ) -> Option<oneshot::Receiver<bool>> {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
@@ -57,10 +93,34 @@ impl Fences {
         let source = Arc::clone(&self.source);
         let task = async move {
             // Nobody may be waiting any more.
-            let _ = ended.send(end(&*source, lease, &begin).await);
+            let _ = ended.send(end(&*source, lease, &doing).await);
         };
         tasks.spawn_on(task, &runtime);
         Some(seen)
+    }
+
+    /// Has the server cancel a statement, again and again: it may not have begun. From another
+    /// connection, which sees whether it commits; where none can be had, by a request to cancel.
+    /// `asked` is set before the server can have been asked.
+    ///
+    /// Never returns: the answer comes on the statement's own connection.
+    pub(crate) async fn cancel(&self, client: &Client, sent: &Sent, asked: &AtomicBool) {
+        if let Ok(aside) = self.source.aside().await {
+            let aside = Guarded::new(aside);
+            while let Ok(aside) = aside.client()
+                && !aside.is_closed()
+            {
+                let before = asked.swap(true, Ordering::Relaxed);
+                let now = ended::cancel(aside, sent).await;
+                asked.store(before || now, Ordering::Relaxed);
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        asked.store(true, Ordering::Relaxed);
+        loop {
+            let _ = self.source.cancel(client.cancel_token()).await;
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Waits until all has ended, which is not long.
@@ -82,24 +142,24 @@ impl fmt::Debug for Fences {
 /// been seen to break over it.
 ///
 /// The connection is closed with it.
-async fn end(source: &dyn ConnectionSource, lease: Guarded, begin: &Begin) -> bool {
+async fn end(source: &dyn ConnectionSource, lease: Guarded, doing: &Doing) -> bool {
     match lease.client() {
-        Ok(client) => seen_to_end(source, client, begin).await,
+        Ok(client) => seen_to_end(source, client, doing).await,
         Err(_gone) => false,
     }
 }
 
-async fn seen_to_end(source: &dyn ConnectionSource, client: &Client, begin: &Begin) -> bool {
+async fn seen_to_end(source: &dyn ConnectionSource, client: &Client, doing: &Doing) -> bool {
     // It waits behind what is running, so its answer says that that has ended.
     let mut rolled_back = pin!(client.batch_execute("ROLLBACK"));
-    let started = begin.started();
-    let patience = if started.is_some() { Duration::ZERO } else { PATIENCE };
+    let known = doing.known();
+    let patience = if known.is_some() { Duration::ZERO } else { PATIENCE };
     let answer = timeout(patience, &mut rolled_back).await.ok();
     if let Some(Ok(())) = answer {
         return true;
     }
-    if let Some(started) = started
-        && timeout(END, from_aside(source, started)).await == Ok(true)
+    if let Some(known) = known
+        && timeout(END, from_aside(source, known)).await == Ok(true)
     {
         return true;
     }
@@ -111,12 +171,12 @@ async fn seen_to_end(source: &dyn ConnectionSource, client: &Client, begin: &Beg
     matches!(answer, Ok(Ok(())))
 }
 
-/// Ends a transaction from another connection, and waits until it is over.
-async fn from_aside(source: &dyn ConnectionSource, started: &Started) -> bool {
+/// Ends it from another connection, and waits until it is over.
+async fn from_aside(source: &dyn ConnectionSource, known: Known<'_>) -> bool {
     let Ok(aside) = source.aside().await else { return false };
     let aside = Guarded::new(aside);
     let Ok(client) = aside.client() else { return false };
-    while let Ok(settled) = settle(client, started).await {
+    while let Ok(settled) = known.settle(client).await {
         if settled != Settled::Running {
             aside.give_back();
             return true;
@@ -197,7 +257,7 @@ mod tests {
         let ends = Arc::new(Ends::default());
         let fences = Fences::new(Arc::new(Empty));
         let lease = Box::new(Lent(Some(client), Arc::clone(&ends)));
-        assert!(fences.end(lease, Arc::new(Begin::new(None))).is_some());
+        assert!(fences.end(lease, Doing::Transaction(Arc::new(Begin::new(None)))).is_some());
         // Before the task has been polled.
         drop(fences);
         while ends.discarded.load(Ordering::Relaxed) == 0 {

@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod at_once;
 mod catalog;
 mod config;
 mod connect;
 mod culprit;
 mod driver;
 mod encode;
+mod ended;
 mod error;
 mod fence;
 mod plan;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use batchflow_core::{Batch, ConflictStrategy, Schema, WriteError, fingerprint};
 use tokio::time::Instant;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{Kind, Type};
 
 use crate::encode::{copies_natively, parameter};
 use crate::statement::{CopyTexts, StageTexts, Texts};
@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) unnest: String,
     /// What takes the place of `unnest` for one row; `None` where no column is set.
     pub(crate) row: Option<String>,
+    /// What writes one row in a transaction of its own; `None` where no column is set.
+    pub(crate) at_once: Option<OwnTransaction>,
     /// `None` where rows cannot be copied straight into the table.
     pub(crate) copy: Option<CopyTexts>,
     /// Set once the server has refused to let this user copy into the table.
@@ -39,6 +41,26 @@ pub(crate) struct Plan {
     pub(crate) seen: u64,
     /// Of the statement of each way.
     prints: Prints,
+}
+
+/// A statement that is a transaction of its own, and the types of its parameters: the columns', and
+/// the mark's.
+#[derive(Debug)]
+pub(crate) struct OwnTransaction {
+    pub(crate) text: Arc<str>,
+    pub(crate) types: Vec<Type>,
+    pub(crate) print: u64,
+}
+
+impl OwnTransaction {
+    fn new(text: &str, arrays: &[Type]) -> Self {
+        let element = |array: &Type| match array.kind() {
+            Kind::Array(element) => element.clone(),
+            _ => array.clone(),
+        };
+        let types = arrays.iter().map(element).chain([Type::TEXT]).collect();
+        Self { print: fingerprint(text), text: text.into(), types }
+    }
 }
 
 #[derive(Debug)]
@@ -75,8 +97,10 @@ impl Plan {
             stage: staged.as_ref().map_or(0, |own| fingerprint(&own.insert.replace(stage, ""))),
         };
         let types = columns.iter().map(|&at| parameter(&table.columns[at]).array_type);
+        let parameters: Vec<Type> = types.collect();
         Ok(Self {
-            parameters: types.collect(),
+            at_once: texts.row_at_once().map(|text| OwnTransaction::new(&text, &parameters)),
+            parameters,
             unnest,
             row,
             no_copy: AtomicBool::new(false),

@@ -2,7 +2,8 @@
 
 use batchflow_core::{Batch, Preview, ShowValues, ValueRef};
 
-use crate::plan::Plan;
+use crate::at_once::AT_ONCE;
+use crate::plan::{OwnTransaction, Plan};
 use crate::transaction::Begin;
 use crate::way::Way;
 
@@ -10,7 +11,7 @@ use crate::way::Way;
 const ROWS: usize = 10;
 
 /// What would be sent for a batch: its statements, and the first rows' values one by one.
-pub(crate) fn preview(
+pub(crate) fn in_transaction(
     plan: &Plan,
     (way, why): (Way, &str),
     batch: &Batch,
@@ -28,6 +29,17 @@ pub(crate) fn preview(
         _ => statements.push(plan.unnest.clone()),
     }
     statements.push("COMMIT".to_owned());
+    let count = match way {
+        Way::Unnest => plan.columns.len(),
+        Way::Copy | Way::Stage => 0,
+    };
+    Preview::new(statements, batch.len())
+        .with_parameters(parameters(batch, values))
+        .with_parameter_count(count)
+        .with_way(way.as_str(), plan.fingerprint(way, batch.len()), why)
+}
+
+fn parameters(batch: &Batch, values: ShowValues) -> Vec<String> {
     let mut parameters = Vec::new();
     for row in 0..batch.len().min(ROWS) {
         for &column in batch.columns() {
@@ -38,14 +50,16 @@ pub(crate) fn preview(
             });
         }
     }
-    let count = match way {
-        Way::Unnest => plan.columns.len(),
-        Way::Copy | Way::Stage => 0,
-    };
-    Preview::new(statements, batch.len())
-        .with_parameters(parameters)
-        .with_parameter_count(count)
-        .with_way(way.as_str(), plan.fingerprint(way, batch.len()), why)
+    parameters
+}
+
+/// The same for one row that goes in a transaction of its statement's own.
+pub(crate) fn at_once(own: &OwnTransaction, batch: &Batch, values: ShowValues) -> Preview {
+    let why = "one row that may be repeated, on a connection of the driver's own";
+    Preview::new(vec![own.text.to_string()], batch.len())
+        .with_parameters(parameters(batch, values))
+        .with_parameter_count(own.types.len())
+        .with_way(AT_ONCE, own.print, why)
 }
 
 /// A value as SQL would write it.

@@ -17,10 +17,10 @@ use crate::fence::terminate;
 use crate::transaction::Started;
 
 /// How often a transaction that is being ended is looked at before core is told that it runs.
-const LOOKS: u32 = 10;
+pub(crate) const LOOKS: u32 = 10;
 
 /// How long between two looks.
-const PAUSE: Duration = Duration::from_millis(30);
+pub(crate) const PAUSE: Duration = Duration::from_millis(30);
 
 /// What the server says about a transaction's id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +131,10 @@ async fn status(client: &Client, started: &Started) -> Result<Status, WriteError
 }
 
 /// The first row of an answer, as text.
-async fn ask(client: &Client, text: &str) -> Result<Vec<Option<String>>, tokio_postgres::Error> {
+pub(crate) async fn ask(
+    client: &Client,
+    text: &str,
+) -> Result<Vec<Option<String>>, tokio_postgres::Error> {
     let messages = client.simple_query(text).await?;
     let row = messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row),

@@ -22,6 +22,12 @@ pub(crate) const MARK: &str = "batchflow.attempt";
 pub(crate) const GUARD: &str =
     "pg_catalog.texteq(pg_catalog.current_setting('batchflow.attempt', true), 'on')";
 
+/// Whether a statement that is a transaction of its own runs on the backend that has the mark named
+/// by this parameter. It fails on any other, and so writes nothing there.
+fn own(number: usize) -> String {
+    format!("pg_catalog.current_setting(${number}) IS NOT NULL")
+}
+
 /// PostgreSQL's own spelling, for one table.
 #[derive(Debug)]
 struct Postgres<'a> {
@@ -74,6 +80,14 @@ fn literal(text: &str) -> Option<String> {
     (!text.contains("$bf$")).then(|| format!("$bf${text}$bf$"))
 }
 
+/// A value of a column as a statement takes it from where it stands.
+fn cast(column: &TableColumn, value: &str) -> String {
+    match parameter(column).cast {
+        Some(cast) => format!("{value}::{cast}"),
+        None => value.to_owned(),
+    }
+}
+
 /// The texts of a COPY into the table.
 #[derive(Debug)]
 pub(crate) struct CopyTexts {
@@ -120,7 +134,7 @@ impl<'a> Texts<'a> {
             // A list of no columns is none.
             text.truncate(text.len() - 3);
         }
-        text.push_str(" SELECT ");
+        text.push(' ');
         rows(&mut text, touch.unwrap_or_default());
         let tail = insert.tail();
         if !tail.is_empty() {
@@ -130,6 +144,16 @@ impl<'a> Texts<'a> {
         text
     }
 
+    /// The parameters of one row as its columns take them, and the clock.
+    fn values(&self, touch: &str) -> Vec<String> {
+        let numbered = self.columns.iter().enumerate();
+        let mut list: Vec<String> = numbered
+            .map(|(number, &at)| cast(self.column(at), &format!("${}", number + 1)))
+            .collect();
+        list.extend((!touch.is_empty()).then(|| touch.to_owned()));
+        list
+    }
+
     /// One statement of one row, each column a parameter: planned in half the time that one over
     /// arrays takes. `None` where no column is set.
     pub(crate) fn row(&self) -> Option<String> {
@@ -137,29 +161,32 @@ impl<'a> Texts<'a> {
             return None;
         }
         Some(self.around(|text, touch| {
-            let mut list = Vec::new();
-            for (number, &at) in self.columns.iter().enumerate() {
-                let cast = parameter(self.column(at)).cast;
-                let cast = cast.map_or_else(String::new, |cast| format!("::{cast}"));
-                list.push(format!("${}{cast}", number + 1));
-            }
-            list.extend((!touch.is_empty()).then(|| touch.to_owned()));
-            text.push_str(&list.join(", "));
-            text.push_str(" WHERE ");
-            text.push_str(GUARD);
+            let _ = write!(text, "SELECT {} WHERE {GUARD}", self.values(touch).join(", "));
+        }))
+    }
+
+    /// One statement of one row that is a transaction of its own. Behind the columns' parameters
+    /// stands one for the backend's mark. `None` where no column is set.
+    pub(crate) fn row_at_once(&self) -> Option<String> {
+        if self.columns.is_empty() {
+            return None;
+        }
+        Some(self.around(|text, touch| {
+            let mut list = self.values(touch);
+            list[0] = format!("CASE WHEN {} THEN {} END", own(self.columns.len() + 1), list[0]);
+            let _ = write!(text, "VALUES ({})", list.join(", "));
         }))
     }
 
     /// One statement over arrays.
     pub(crate) fn unnest(&self) -> String {
         self.around(|text, touch| {
-            let mut list = Vec::new();
-            for (number, &at) in self.columns.iter().enumerate() {
-                let cast = parameter(self.column(at)).cast;
-                let cast = cast.map_or_else(String::new, |cast| format!("::{cast}"));
-                list.push(format!("u.c{}{cast}", number + 1));
-            }
+            let numbered = self.columns.iter().enumerate();
+            let mut list: Vec<String> = numbered
+                .map(|(number, &at)| cast(self.column(at), &format!("u.c{}", number + 1)))
+                .collect();
             list.extend((!touch.is_empty()).then(|| touch.to_owned()));
+            text.push_str("SELECT ");
             text.push_str(&list.join(", "));
             text.push_str(" FROM ROWS FROM (");
             for number in 1..=self.columns.len() {
@@ -230,8 +257,7 @@ impl<'a> Texts<'a> {
             });
             let mut list: Vec<String> = taken.collect();
             list.extend((!touch.is_empty()).then(|| touch.to_owned()));
-            text.push_str(&list.join(", "));
-            let _ = write!(text, " FROM {name} AS s");
+            let _ = write!(text, "SELECT {} FROM {name} AS s", list.join(", "));
         });
         StageTexts { create, copy: self.copy_into(&name), insert }
     }

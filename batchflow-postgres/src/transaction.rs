@@ -15,7 +15,7 @@ use tokio_postgres::{Client, Error, SimpleQueryMessage, SimpleQueryRow};
 
 use crate::connect::Lease;
 use crate::error::translate;
-use crate::fence::Fences;
+use crate::fence::{Doing, Fences};
 use crate::plan::Plan;
 use crate::statement::MARK;
 use crate::way::{Failed, Payload};
@@ -71,6 +71,13 @@ impl Begin {
         Self { text, started: OnceLock::new() }
     }
 
+    /// The server ends no statement but by its own rule, whatever the session was told.
+    fn unlimited() -> Self {
+        let mut begin = Self::new(None);
+        begin.text.push_str(", pg_catalog.set_config('statement_timeout', NULL, true)");
+        begin
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
@@ -91,10 +98,12 @@ impl Begin {
 }
 
 /// What a statement is given on the server, in milliseconds: a little less than is left.
-fn statement_timeout(deadline: Instant) -> u128 {
+pub(crate) fn statement_timeout(deadline: Instant) -> u64 {
     let left = deadline.saturating_duration_since(Instant::now());
     let margin = (left / 10).min(Duration::from_millis(500));
-    left.saturating_sub(margin).as_millis().clamp(1, 2_147_483_647)
+    u64::try_from(left.saturating_sub(margin).as_millis())
+        .unwrap_or(u64::MAX)
+        .clamp(1, 2_147_483_647)
 }
 
 /// The beginning of a transaction that only looks; each of its statements ends by `deadline`.
@@ -117,13 +126,21 @@ pub(crate) enum Ended {
     Error(WriteError),
 }
 
-/// One batch on its way.
-pub(crate) struct Transaction<'a> {
+/// What is to be sent, and by when.
+#[derive(Clone, Copy)]
+pub(crate) struct Sending<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) batch: &'a Batch,
     pub(crate) payload: &'a Payload,
     pub(crate) attempt: &'a Attempt,
     pub(crate) deadline: Deadline,
+}
+
+/// One batch on its way.
+pub(crate) struct Transaction<'a> {
+    pub(crate) of: Sending<'a>,
+    /// Whether the session limits its statements, which one without a deadline is not to be.
+    pub(crate) is_limited: bool,
 }
 
 impl Transaction<'_> {
@@ -133,21 +150,25 @@ impl Transaction<'_> {
         fences: &Arc<Fences>,
         lease: Box<dyn Lease>,
     ) -> Result<u64, Ended> {
-        let begin = Arc::new(Begin::new(self.attempt.deadline()));
+        let begin = match self.of.attempt.deadline() {
+            None if self.is_limited => Begin::unlimited(),
+            deadline => Begin::new(deadline),
+        };
+        let begin = Arc::new(begin);
         let open = Open { lease: Some(lease), begin, fences, committing: false };
         let sent = {
-            let send = self.payload.send(open.client()?, self.plan, &open.begin);
+            let send = self.of.payload.send(open.client()?, self.of.plan, &open.begin);
             tokio::select! {
                 biased;
-                why = self.deadline.stopped(self.attempt) => Err(why),
+                why = self.of.deadline.stopped(self.of.attempt) => Err(why),
                 sent = send => Ok(sent),
             }
         };
         let affected = match sent {
             Ok(Ok(affected)) => affected,
-            Ok(Err(failed)) => return Err(open.roll_back(failed, self.deadline.grace()).await),
+            Ok(Err(failed)) => return Err(open.roll_back(failed, self.of.deadline.grace()).await),
             Err(why) => {
-                open.fence(self.deadline.grace()).await;
+                open.fence(self.of.deadline.grace()).await;
                 return Err(Ended::Error(why));
             }
         };
@@ -158,7 +179,7 @@ impl Transaction<'_> {
 
     async fn commit(&self, mut open: Open<'_>, started: Started) -> Result<(), WriteError> {
         // Before it can become durable.
-        self.attempt.record(CommitToken::new(started));
+        self.of.attempt.record(CommitToken::new(started));
         open.committing = true;
         let answer = {
             let mut commit = std::pin::pin!(open.client()?.batch_execute("COMMIT"));
@@ -167,8 +188,8 @@ impl Transaction<'_> {
                 answer = &mut commit => Some(answer),
                 // A commit is never cancelled: one that waits for a standby would then return
                 // without it.
-                _ = self.deadline.stopped(self.attempt) => {
-                    timeout(self.deadline.grace(), commit).await.ok()
+                _ = self.of.deadline.stopped(self.of.attempt) => {
+                    timeout(self.of.deadline.grace(), commit).await.ok()
                 }
             }
         };
@@ -178,7 +199,8 @@ impl Transaction<'_> {
                 Ok(())
             }
             Some(Err(error)) => {
-                let told = translate(&error, Stage::Commit, Some((self.batch, &self.plan.table)));
+                let told =
+                    translate(&error, Stage::Commit, Some((self.of.batch, &self.of.plan.table)));
                 if refuses_commit(&error) {
                     open.give_back();
                     Err(told)
@@ -197,7 +219,7 @@ impl Transaction<'_> {
 }
 
 /// Whether the answer to a COMMIT says for certain that nothing was committed.
-fn refuses_commit(error: &Error) -> bool {
+pub(crate) fn refuses_commit(error: &Error) -> bool {
     let Some(error) = error.as_db_error() else { return false };
     let class = error.code().code().get(..2).unwrap_or_default();
     // What ends a session may end it after the commit; a pooler's own errors are of class 08.
@@ -266,7 +288,7 @@ impl Open<'_> {
     /// Ends what is running, and waits for that so long.
     async fn fence(mut self, grace: Duration) {
         let Some(lease) = self.lease.take() else { return };
-        if let Some(ended) = self.fences.end(lease, Arc::clone(&self.begin)) {
+        if let Some(ended) = self.fences.end(lease, Doing::Transaction(Arc::clone(&self.begin))) {
             // Nothing was committed and nothing will be: that it goes on is no danger, only a
             // nuisance to who needs its locks.
             let _ = timeout(grace, ended).await;
@@ -280,7 +302,7 @@ impl Drop for Open<'_> {
         if self.committing {
             lease.discard();
         } else {
-            self.fences.end(lease, Arc::clone(&self.begin));
+            self.fences.end(lease, Doing::Transaction(Arc::clone(&self.begin)));
         }
     }
 }

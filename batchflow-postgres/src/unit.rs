@@ -26,6 +26,13 @@ pub(crate) async fn connect() -> Client {
     client
 }
 
+/// Whether that server is reached through a pooler in transaction mode.
+pub(crate) fn is_pooled() -> bool {
+    let url = |name: &str| std::env::var(name).ok();
+    url("BATCHFLOW_POSTGRES_DIRECT_URL")
+        .is_some_and(|direct| url("BATCHFLOW_POSTGRES_URL").is_some_and(|shared| shared != direct))
+}
+
 /// Whether the server has an extension, which is then there; a loud line where not.
 pub(crate) async fn has_extension(client: &Client, name: &str) -> bool {
     let ask = format!("SELECT 1 FROM pg_available_extensions WHERE name = '{name}'");

@@ -1,10 +1,13 @@
 //! One row whose verdict is awaited.
 
+use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use batchflow_postgres::client::Client;
+use batchflow_postgres::client::{Client, Statement};
 use batchflow_postgres::{BatchFlow, ConflictStrategy, Schema};
 use tokio::runtime::Handle;
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use crate::World;
@@ -32,12 +35,17 @@ pub(crate) fn measure(bench: &mut Bench, world: &World) {
     bench.contest("one tracked row, idle", ["p50 in µs"], ROUNDS, &mut ours, rivals);
 
     let mut bare = |warming| world.run(commits(world.server.clone(), count(warming)));
+    let mut tail = |warming| world.run(paced_commits(world.server.clone(), 5 * count(warming)));
     let mut ours = |warming| world.run(paced(world.server.clone(), 5 * count(warming)));
-    let rivals = vec![Rival {
-        name: "the median of begin, insert and commit",
-        bars: [Bar::AtMost(4.0)],
-        turn: &mut bare,
-    }];
+    let rivals = vec![
+        Rival {
+            name: "the median of begin, insert and commit",
+            bars: [Bar::AtMost(4.0)],
+            turn: &mut bare,
+        },
+        // What the disk and the scheduler do to anybody.
+        Rival { name: "begin, insert and commit at that pace", bars: [Bar::None], turn: &mut tail },
+    ];
     bench.contest("1,000 tracked rows/s", ["p99 in µs"], ROUNDS, &mut ours, rivals);
 }
 
@@ -74,30 +82,57 @@ async fn idle(server: Server, count: usize) -> [f64; 1] {
     [quantile(times, 0.5)]
 }
 
-/// One row each millisecond, whether or not the ones before it are written.
+/// One row each millisecond, whether or not the ones before it are written. Each is timed from the
+/// moment that it was due, so that no delay of ours is left out.
 async fn paced(server: Server, count: usize) -> [f64; 1] {
     let (flow, schema, rows) = flow(&server).await;
-    let (pacing, runtime) = (flow.clone(), Handle::current());
+    let submitting = (flow.clone(), schema);
+    let times = each_at_its_time(rows.into_iter().take(count), move |row, due| {
+        let (flow, schema) = submitting.clone();
+        async move {
+            track(&flow, &schema, row).await;
+            due.elapsed()
+        }
+    });
+    let times = times.await;
+    assert!(flow.close().await.expect("the flow was open").all_written());
+    [quantile(times, 0.99)]
+}
+
+/// The same by hand, one transaction after the other on one connection.
+async fn paced_commits(server: Server, count: usize) -> [f64; 1] {
+    let (client, insert) = bare_table(&server).await;
+    let insert = client.prepare(&insert).await.expect("the statement is sound");
+    let connection = Arc::new(Mutex::new((client, insert)));
+    let times = each_at_its_time(narrow(count, 0).into_iter(), move |row, due| {
+        let connection = Arc::clone(&connection);
+        async move {
+            let (client, insert) = &*connection.lock().await;
+            commit(client, insert, row).await;
+            due.elapsed()
+        }
+    });
+    [quantile(times.await, 0.99)]
+}
+
+/// Starts a task for each row when it is due, and waits for all.
+async fn each_at_its_time<F: Future<Output = Duration> + Send + 'static>(
+    rows: impl Iterator<Item = Row> + Send + 'static,
+    mut write: impl FnMut(Row, Instant) -> F + Send + 'static,
+) -> Vec<Duration> {
+    let runtime = Handle::current();
     // A thread of its own: the runtime's timers are a millisecond apart.
     let tasks = tokio::task::spawn_blocking(move || {
         let mut due = Instant::now();
         let mut tasks = JoinSet::new();
-        for row in rows.into_iter().take(count) {
+        for row in rows {
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            let (flow, schema) = (pacing.clone(), schema.clone());
-            // Timed from the moment that the row was due, so that no delay of ours is left out.
-            let task = async move {
-                track(&flow, &schema, row).await;
-                due.elapsed()
-            };
-            tasks.spawn_on(task, &runtime);
+            tasks.spawn_on(write(row, due), &runtime);
             due += PACE;
         }
         tasks
     });
-    let times = tasks.await.expect("nothing panics").join_all().await;
-    assert!(flow.close().await.expect("the flow was open").all_written());
-    [quantile(times, 0.99)]
+    tasks.await.expect("nothing panics").join_all().await
 }
 
 async fn bare_table(server: &Server) -> (Client, String) {
@@ -112,15 +147,19 @@ async fn commits(server: Server, count: usize) -> [f64; 1] {
     let (client, insert) = bare_table(&server).await;
     let insert = client.prepare(&insert).await.expect("the statement is sound");
     let mut times = Vec::new();
-    for (id, name, email, hits, score) in narrow(count, 0) {
+    for row in narrow(count, 0) {
         let began = Instant::now();
-        client.batch_execute("BEGIN").await.expect("a transaction begins");
-        let row = client.execute(&insert, &[&id, &name, &email, &hits, &score]).await;
-        row.expect("the row is written");
-        client.batch_execute("COMMIT").await.expect("the transaction commits");
+        commit(&client, &insert, row).await;
         times.push(began.elapsed());
     }
     [quantile(times, 0.5)]
+}
+
+async fn commit(client: &Client, insert: &Statement, (id, name, email, hits, score): Row) {
+    client.batch_execute("BEGIN").await.expect("a transaction begins");
+    let row = client.execute(insert, &[&id, &name, &email, &hits, &score]).await;
+    row.expect("the row is written");
+    client.batch_execute("COMMIT").await.expect("the transaction commits");
 }
 
 /// The insert alone, which is a transaction of its own.

@@ -1,5 +1,7 @@
 //! Where connections come from, and how they are opened.
 
+mod backend;
+mod greeting;
 mod open;
 mod pool;
 mod source;
@@ -10,6 +12,8 @@ use std::sync::Arc;
 
 use batchflow_core::{ConfigError, ErrorKind, Stage, WriteError};
 
+pub(crate) use backend::{Backend, Identity};
+pub(crate) use pool::OwnPool;
 pub(crate) use source::Guarded;
 pub use source::{ConnectionSource, Lease};
 pub(crate) use tls::explain;
@@ -17,10 +21,10 @@ pub(crate) use tls::explain;
 use crate::config::PostgresConfig;
 
 /// The driver's own pool.
-pub(crate) fn own_pool(config: &PostgresConfig) -> Result<Arc<dyn ConnectionSource>, WriteError> {
+pub(crate) fn own_pool(config: &PostgresConfig) -> Result<Arc<OwnPool>, WriteError> {
     config.check().map_err(unusable)?;
     let tls = tls::Tls::new(config).map_err(unusable)?;
-    Ok(Arc::new(pool::OwnPool::new(config, tls)?))
+    Ok(Arc::new(OwnPool::new(config, tls)?))
 }
 
 /// A deadpool that was given.

@@ -1,5 +1,7 @@
 //! [`Opener`]: opens connections, host after host.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use batchflow_core::{ErrorKind, Stage, WriteError};
@@ -12,6 +14,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Connection, Error, NoTls, Socket};
 
+use super::backend::Backend;
 #[cfg(feature = "tls")]
 use super::tls::explain;
 use super::tls::{Tls, client_mode};
@@ -22,6 +25,7 @@ use crate::error::translate;
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) client: Client,
+    pub(crate) backend: Arc<Backend>,
     task: JoinHandle<()>,
 }
 
@@ -39,6 +43,8 @@ pub(crate) struct Opener {
     /// How long one host is given.
     each: Duration,
     tls: Tls,
+    /// Whether its connections were found to have backends of their own; true until asked.
+    direct: Arc<AtomicBool>,
 }
 
 impl Opener {
@@ -66,11 +72,16 @@ impl Opener {
             one.port(address.port);
             one
         };
-        Self { hosts: hosts.iter().map(one).collect(), shuffle: config.shuffle, each, tls }
+        let direct = Arc::new(AtomicBool::new(true));
+        Self { hosts: hosts.iter().map(one).collect(), shuffle: config.shuffle, each, tls, direct }
     }
 
     pub(crate) fn tls(&self) -> &Tls {
         &self.tls
+    }
+
+    pub(crate) fn is_direct(&self) -> bool {
+        self.direct.load(Ordering::Relaxed)
     }
 
     /// Opens a connection to the first host that takes one. The last host's error where none does.
@@ -90,17 +101,26 @@ impl Opener {
 
     async fn open_one(&self, host: &Config) -> Result<Opened, Error> {
         match &self.tls {
-            Tls::Plain => connect(host, NoTls).await,
+            Tls::Plain => self.connect(host, NoTls).await,
             #[cfg(feature = "tls")]
-            Tls::Rustls(tls) => match connect(host, tls.clone()).await {
+            Tls::Rustls(tls) => match self.connect(host, tls.clone()).await {
                 Err(error) if may_be_plain(host, &error) => {
                     let mut plain = host.clone();
                     plain.ssl_mode(SslMode::Disable);
-                    connect(&plain, NoTls).await.map_err(|_| error)
+                    self.connect(&plain, NoTls).await.map_err(|_| error)
                 }
                 connected => connected,
             },
         }
+    }
+
+    async fn connect<T>(&self, config: &Config, tls: T) -> Result<Opened, Error>
+    where
+        T: MakeTlsConnect<Socket, Stream: Send + 'static>,
+    {
+        let (client, connection) = config.connect(tls).await?;
+        let backend = Arc::new(Backend::new(Arc::clone(&self.direct)));
+        Ok(Opened { client, backend, task: tokio::spawn(drive(connection)) })
     }
 }
 
@@ -116,14 +136,6 @@ fn may_be_plain(host: &Config, error: &Error) -> bool {
 fn silent() -> WriteError {
     let error = WriteError::new(ErrorKind::Connection).at(Stage::Connect);
     error.with_message("the server did not answer in time")
-}
-
-async fn connect<T>(config: &Config, tls: T) -> Result<Opened, Error>
-where
-    T: MakeTlsConnect<Socket, Stream: Send + 'static>,
-{
-    let (client, connection) = config.connect(tls).await?;
-    Ok(Opened { client, task: tokio::spawn(drive(connection)) })
 }
 
 /// Moves what is sent and answered until the connection ends. Notices are dropped unseen: they

@@ -9,6 +9,7 @@ use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError,
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_postgres::{CancelToken, Client, NoTls};
 
+use super::backend::Backend;
 use super::open::{Opened, Opener};
 use super::source::{ConnectionSource, Lease};
 use super::tls::Tls;
@@ -52,13 +53,24 @@ impl OwnPool {
         })?;
         Ok(Self { pool, aside: Arc::new(Semaphore::new(ASIDE)) })
     }
+
+    /// A connection, and what is known of its backend.
+    pub(crate) async fn lend(&self) -> Result<(Box<dyn Lease>, Arc<Backend>), WriteError> {
+        let object = self.pool.get().await.map_err(|error| refused(error, WriteError::clone))?;
+        let backend = Arc::clone(&object.backend);
+        Ok((Box::new(Own(object)), backend))
+    }
+
+    /// Whether its connections have backends of their own, as far as is known.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.pool.manager().is_direct()
+    }
 }
 
 #[async_trait]
 impl ConnectionSource for OwnPool {
     async fn acquire(&self) -> Result<Box<dyn Lease>, WriteError> {
-        let object = self.pool.get().await.map_err(|error| refused(error, WriteError::clone))?;
-        Ok(Box::new(Own(object)))
+        Ok(self.lend().await?.0)
     }
 
     async fn aside(&self) -> Result<Box<dyn Lease>, WriteError> {

@@ -1,11 +1,13 @@
 //! [`ConnectionSource`]: where connections come from, a pool of whatever make.
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use batchflow_core::{ErrorKind, Stage, WriteError};
 use tokio_postgres::{CancelToken, Client, NoTls};
 
+use super::backend::Backend;
 use crate::error::translate;
 
 /// Where the driver gets its connections: the seam for any pool.
@@ -87,15 +89,28 @@ pub trait Lease: Send + Sync {
 
 /// A connection on loan that is discarded unless it is given back: its user may be dropped at any
 /// time, in the middle of an answer.
-pub(crate) struct Guarded(Option<Box<dyn Lease>>);
+pub(crate) struct Guarded {
+    lease: Option<Box<dyn Lease>>,
+    backend: Option<Arc<Backend>>,
+}
 
 impl Guarded {
     pub(crate) fn new(lease: Box<dyn Lease>) -> Self {
-        Self(Some(lease))
+        Self { lease: Some(lease), backend: None }
+    }
+
+    /// A connection of the driver's own pool.
+    pub(crate) fn own(lease: Box<dyn Lease>, backend: Arc<Backend>) -> Self {
+        Self { lease: Some(lease), backend: Some(backend) }
+    }
+
+    /// What is known of its backend, if it is of the driver's own pool.
+    pub(crate) fn backend(&self) -> Option<Arc<Backend>> {
+        self.backend.clone()
     }
 
     pub(crate) fn client(&self) -> Result<&Client, WriteError> {
-        let lease = self.0.as_ref().ok_or_else(|| {
+        let lease = self.lease.as_ref().ok_or_else(|| {
             WriteError::new(ErrorKind::Internal).with_message("the connection is gone")
         })?;
         Ok(lease.client())
@@ -103,18 +118,18 @@ impl Guarded {
 
     /// Gives the connection back: all it was asked has been answered.
     pub(crate) fn give_back(mut self) {
-        drop(self.0.take());
+        drop(self.lease.take());
     }
 
     /// The connection, which is its taker's to give back or to discard.
     pub(crate) fn into_lease(mut self) -> Option<Box<dyn Lease>> {
-        self.0.take()
+        self.lease.take()
     }
 }
 
 impl Drop for Guarded {
     fn drop(&mut self) {
-        if let Some(lease) = self.0.take() {
+        if let Some(lease) = self.lease.take() {
             lease.discard();
         }
     }

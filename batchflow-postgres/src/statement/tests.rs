@@ -71,6 +71,20 @@ fn a_statement_over_arrays_casts_what_travels_as_text() {
 }
 
 #[test]
+fn a_statement_that_is_a_transaction_of_its_own_asks_for_the_backends_mark() {
+    let (table, schema) = (users(), schema(|schema| schema.on_conflict(ConflictStrategy::Ignore)));
+    let texts = Texts::new(&schema, &table, &[0, 2]);
+    let is_ours = "pg_catalog.current_setting($3) IS NOT NULL";
+    assert_eq!(
+        texts.row_at_once().unwrap(),
+        format!(
+            r#"INSERT INTO app.users ("id", "mood") VALUES (CASE WHEN {is_ours} THEN $1 END, $2::app.mood) {CONFLICT} NOTHING"#
+        ),
+    );
+    assert_eq!(Texts::new(&schema, &table, &[]).row_at_once(), None);
+}
+
+#[test]
 fn a_single_row_is_written_by_its_values() {
     let (table, schema) = (users(), schema(|schema| schema.on_conflict(ConflictStrategy::Fail)));
     assert_eq!(

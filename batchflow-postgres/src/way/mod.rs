@@ -6,7 +6,7 @@ mod unnest;
 
 use batchflow_core::{Batch, WriteError};
 use bytes::{Bytes, BytesMut};
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, Statement};
 
 use crate::encode::{self, CopyBody, CopyTarget};
 use crate::plan::Plan;
@@ -17,7 +17,8 @@ use crate::transaction::Begin;
 #[non_exhaustive]
 pub enum Way {
     /// One statement over arrays, one array a column: `INSERT … SELECT … FROM unnest(…)`. Two
-    /// round trips; the fastest for batches that are small or narrow.
+    /// round trips, one for a single row that may be repeated on a connection of the driver's own;
+    /// the fastest for batches that are small or narrow.
     Unnest,
     /// A binary `COPY` straight into the table: the fastest for large batches of plain inserts.
     Copy,
@@ -113,11 +114,7 @@ impl Payload {
         Ok(match way {
             Way::Unnest => {
                 let (mut bytes, mut ends) = (bytes, Vec::with_capacity(plan.columns.len()));
-                for &column in &plan.columns {
-                    encode::array(&plan.table.columns[column], batch, column, &mut bytes)?;
-                    ends.push(bytes.len());
-                    step(batch.len()).await;
-                }
+                arrays(plan, batch, &mut bytes, &mut ends).await?;
                 Self::Arrays { bytes, ends, rows: batch.len() }
             }
             Way::Copy => Self::Copy(copy_body(plan, batch, CopyTarget::Table, bytes).await?),
@@ -126,12 +123,12 @@ impl Payload {
     }
 
     /// Encodes a batch to be written row by row, in one transaction.
-    pub(crate) fn encode_singly(plan: &Plan, batch: &Batch) -> Result<Self, WriteError> {
+    pub(crate) async fn encode_singly(plan: &Plan, batch: &Batch) -> Result<Self, WriteError> {
         let mut bytes = BytesMut::new();
         let mut ends = Vec::with_capacity(plan.columns.len() * batch.len());
         for row in 0..batch.len() {
-            arrays(plan, &batch.pick(&[row]), &mut bytes, &mut ends)
-                .map_err(|error| error.with_blame([row]))?;
+            let encoded = arrays(plan, &batch.pick(&[row]), &mut bytes, &mut ends).await;
+            encoded.map_err(|error| error.with_blame([row]))?;
         }
         Ok(Self::Singly { bytes, ends, rows: batch.len() })
     }
@@ -152,6 +149,23 @@ impl Payload {
             }
             Self::Copy(body) => copy::send(client, plan, begin, body.clone()).await,
             Self::Stage(body) => stage::send(client, plan, begin, body.clone()).await,
+        }
+    }
+
+    /// Writes one row in a transaction of the statement's own, on the backend that has this mark.
+    /// How many rows the server says it inserted or changed.
+    pub(crate) async fn send_at_once(
+        &self,
+        client: &Client,
+        statement: &Statement,
+        mark: &str,
+    ) -> Result<u64, Error> {
+        match self {
+            Self::Arrays { bytes, ends, rows: 1 } => {
+                unnest::send_at_once(client, statement, bytes, ends, mark).await
+            }
+            // The statement has parameters, and says so.
+            _ => client.execute(statement, &[]).await,
         }
     }
 
@@ -188,7 +202,8 @@ async fn copy_body(
     Ok(body.end().freeze())
 }
 
-fn arrays(
+/// One array for each set column, in steps; where each ends.
+async fn arrays(
     plan: &Plan,
     batch: &Batch,
     bytes: &mut BytesMut,
@@ -197,6 +212,7 @@ fn arrays(
     for &column in &plan.columns {
         encode::array(&plan.table.columns[column], batch, column, bytes)?;
         ends.push(bytes.len());
+        step(batch.len()).await;
     }
     Ok(())
 }

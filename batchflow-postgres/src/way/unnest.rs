@@ -4,8 +4,8 @@ use std::error::Error as StdError;
 
 use bytes::BytesMut;
 use futures_util::future::{join, join_all};
-use tokio_postgres::Client;
 use tokio_postgres::types::{IsNull, Kind, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Client, Error, Statement};
 
 use super::Failed;
 use crate::plan::Plan;
@@ -90,6 +90,22 @@ pub(super) async fn send_singly(
     Ok(affected)
 }
 
+/// Writes one row with a prepared statement that is a transaction of its own.
+pub(super) async fn send_at_once(
+    client: &Client,
+    statement: &Statement,
+    bytes: &[u8],
+    ends: &[usize],
+    mark: &str,
+) -> Result<u64, Error> {
+    let mut start = 0;
+    let values =
+        ends.iter().map(|&end| Encoded::only(&bytes[std::mem::replace(&mut start, end)..end]));
+    let values: Vec<Encoded<'_>> = values.chain([Encoded(Some(mark.as_bytes()))]).collect();
+    let each = values.iter().map(|value| value as &(dyn ToSql + Sync));
+    client.execute_raw(statement, each).await
+}
+
 /// One statement and its parameters.
 struct Parameters<'a> {
     text: &'a str,
@@ -116,7 +132,7 @@ impl<'a> Parameters<'a> {
         Self { text: row.unwrap_or(&plan.unnest), values, rows: rows as i64 }
     }
 
-    async fn execute(&self, client: &Client) -> Result<u64, tokio_postgres::Error> {
+    async fn execute(&self, client: &Client) -> Result<u64, Error> {
         let mut parameters: Vec<(&(dyn ToSql + Sync), Type)> =
             Vec::with_capacity(self.values.len().max(1));
         parameters.extend(

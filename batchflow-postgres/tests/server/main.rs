@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod at_once;
 mod conformance;
 mod ends;
 /// Tests that stop and kill servers of their own.

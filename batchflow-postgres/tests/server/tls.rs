@@ -140,7 +140,9 @@ async fn check(server: &OwnServer, settings: &str, to: To, case: &str) {
         (to, Ok(driver)) => {
             let schema = Schema::new("t", ConflictStrategy::Ignore, ["id"]).unwrap();
             let row = Batch::from_requests(vec![schema.row((1,)).unwrap()]).unwrap();
-            driver.write(row, &Attempt::new()).await.unwrap();
+            let attempt = Attempt::new();
+            driver.write(row, &attempt).await.unwrap();
+            assert_eq!(attempt.way(), Some("at once"), "{case}: the backend is known");
             let sql = format!(
                 "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                  WHERE application_name = '{name}'"

@@ -13,13 +13,10 @@ use crate::support::{seeds, url};
 const MOST: u64 = 400;
 
 /// Cuts an attempt after its first message, another after its second, and so on to the last.
-/// *Cold* ones begin by connecting.
-async fn after_every_message(way: Way, kind: Kind, seed: u64) {
-    let proxy = Proxy::framed(address(&url()), frame).await.unwrap();
-    let config = config(&through(&url(), proxy.address()), Some(way)).pool_size(1);
-    let rig = Rig::new(&url(), config, seed).await;
+/// *Cold* ones begin by connecting. `write` makes one, of so many rows.
+pub(super) async fn cut_after_each(proxy: &Proxy, seed: u64, write: impl AsyncFn(usize)) {
     let mut dice = fastrand::Rng::with_seed(seed);
-    rig.write(kind, 5).await;
+    write(5).await;
     for direction in [Direction::ToServer, Direction::ToClient] {
         for is_cold in [false, true] {
             let mut nth = 1;
@@ -31,7 +28,7 @@ async fn after_every_message(way: Way, kind: Kind, seed: u64) {
                 let cut = Cut::after_message(direction, nth);
                 proxy.cut(if dice.bool() { cut } else { cut.closing() });
                 let cuts = proxy.cuts();
-                rig.write(kind, dice.usize(1..30)).await;
+                write(dice.usize(1..30)).await;
                 if proxy.cuts() == cuts {
                     break;
                 }
@@ -42,6 +39,13 @@ async fn after_every_message(way: Way, kind: Kind, seed: u64) {
             assert!(nth > 3, "an attempt has more than {nth} messages");
         }
     }
+}
+
+async fn after_every_message(way: Way, kind: Kind, seed: u64) {
+    let proxy = Proxy::framed(address(&url()), frame).await.unwrap();
+    let config = config(&through(&url(), proxy.address()), Some(way)).pool_size(1);
+    let rig = Rig::new(&url(), config, seed).await;
+    cut_after_each(&proxy, seed, async |rows| rig.write(kind, rows).await).await;
     let stats = rig.finish(&format!("{way:?}, {kind:?}")).await;
     // The server was well all the time: what became of a commit can be told.
     let settled = stats.written + stats.superseded;

@@ -3,6 +3,7 @@
 //!
 //! Each test is repeated with every seed of `cargo xtask integration --seeds N --seed S`.
 
+mod at_once;
 mod disk;
 #[path = "../../../../xtask/shared/fire.rs"]
 mod fire;

@@ -24,15 +24,7 @@ async fn promise_8_ended_backends_lose_and_double_nothing() {
         let rig = Rig::new(&url(), config, seed).await;
         let mut dice = fastrand::Rng::with_seed(seed);
         let writers = rig.burst(4, 150);
-        let client = connect(&url()).await;
-        let end = format!(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-             WHERE application_name = '{name}' AND random() < 0.5"
-        );
-        for _ in 0..20 {
-            rows(&client, &end).await;
-            sleep(Duration::from_millis(dice.u64(1..25))).await;
-        }
+        end_backends(&url(), &name, &mut dice).await;
         join(writers).await;
         let stats = rig.finish("ended backends").await;
         assert_eq!(stats.unknown + stats.rejected, 0, "seed {seed}: the server could tell");
@@ -106,6 +98,19 @@ async fn promise_8_a_failover_loses_no_acknowledged_row() {
         let stats = rig.finish("failover").await;
         assert_eq!(stats.rejected, 0, "seed {seed}: {stats:?}");
         assert!(stats.written + stats.superseded > 0, "seed {seed}: {stats:?}");
+    }
+}
+
+/// Ends the backends of who calls itself so, half of them at a time, for a quarter of a second.
+pub(super) async fn end_backends(url: &str, name: &str, dice: &mut fastrand::Rng) {
+    let client = connect(url).await;
+    let end = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE application_name = '{name}' AND random() < 0.5"
+    );
+    for _ in 0..20 {
+        rows(&client, &end).await;
+        sleep(Duration::from_millis(dice.u64(1..25))).await;
     }
 }
 
