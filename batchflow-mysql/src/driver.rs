@@ -12,14 +12,17 @@ use batchflow_core::{
 };
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::alone;
 use crate::config::{LONGEST_CONNECT, MysqlConfig};
 use crate::connect::{self, GivenPool, Source};
 use crate::fence::Fences;
 use crate::guarded::Guarded;
 use crate::ledger::Ledger;
+use crate::limit::Limit;
 use crate::plan::{Found, Plan, Plans};
 use crate::preview::preview;
-use crate::session::{Limit, Session};
+use crate::server::Known;
+use crate::session::Session;
 use crate::settle::{Started, settle};
 use crate::table::Table;
 use crate::transaction::{Ended, Transaction};
@@ -179,7 +182,7 @@ impl MysqlDriver {
         let mut open = Guarded::new(session, &self.fences);
         let read = async {
             let session = open.session()?;
-            session.begin(Limit::within(&deadline, LOOK_UP)).await?;
+            session.begin(Limit::within(&deadline, LOOK_UP), false).await?;
             self.check_ledger(session).await?;
             let known = Arc::clone(session.known());
             let table = Table::read(session.conn()?, &known.server, schema).await?;
@@ -300,16 +303,25 @@ impl MysqlDriver {
             why = deadline.stopped(attempt) => Err(why.at(Stage::Connect)),
             acquired = self.acquire(deadline.within(self.connect_timeout)) => acquired,
         };
-        let open = Guarded::new(acquired.map_err(stop)?, &self.fences);
+        let session = acquired.map_err(stop)?;
+        let may_be_alone = |known: &Known, payload: &Payload| {
+            self.ledger.is_none() && alone::may_be(known, payload, batch)
+        };
+        let mut alone = may_be_alone(session.known(), &payload);
+        let open = Guarded::new(session, &self.fences);
         // Which server it is a session of is certain from here on.
-        let mut open = open.begin(attempt, deadline).await.map_err(stop)?;
+        let mut open = open.begin(attempt, deadline, alone).await.map_err(stop)?;
         let known = Arc::clone(open.session().map_err(stop)?.known());
         if !plan.suits(&known.server) {
-            let adapted = self.plans.adapt(batch, &plan, &known.server).map_err(stop);
-            let encoded =
-                adapted.and_then(|plan| Ok((self.encode(&plan, batch, attempt, loads)?, plan)));
-            match encoded {
-                Ok(adapted) => (payload, plan) = adapted,
+            let adapted = || {
+                let plan = self.plans.adapt(batch, &plan, &known.server).map_err(stop)?;
+                Ok((self.encode(&plan, batch, attempt, loads)?, plan))
+            };
+            match adapted() {
+                Ok(adapted) => {
+                    (payload, plan) = adapted;
+                    alone = alone && may_be_alone(&known, &payload);
+                }
                 Err(refused) => {
                     open.end(None, deadline.grace()).await;
                     return Err(refused);
@@ -317,7 +329,7 @@ impl MysqlDriver {
             }
         }
         let ledger = self.ledger.as_ref();
-        let transaction = Transaction { plan: &plan, batch, attempt, deadline, ledger };
+        let transaction = Transaction { plan: &plan, batch, attempt, deadline, ledger, alone };
         transaction.run(payload, open).await.map_err(|ended| match ended {
             Ended::Error(error) => stop(error),
             Ended::Refused(failed) => {
@@ -335,7 +347,7 @@ impl MysqlDriver {
         loads: bool,
     ) -> Result<Payload, (WriteError, Next)> {
         let way = Way::choose(self.way, plan, batch, loads);
-        attempt.writes_by(name_of(way), plan.fingerprint);
+        attempt.writes_by(way.name(), plan.fingerprint);
         Payload::encode(way, plan, batch).map_err(|error| {
             let next = verdict::of_encoding(&error);
             (self.placed(error.at(Stage::Encode), batch.schema()), next)
@@ -402,15 +414,6 @@ impl Driver for MysqlDriver {
         self.is_closed.store(true, Ordering::Relaxed);
         self.fences.close().await;
         self.source.close().await;
-    }
-}
-
-/// A way as metrics call it.
-fn name_of(way: Way) -> &'static str {
-    match way {
-        Way::Bulk => "bulk",
-        Way::Rows => "rows",
-        Way::Load => "load",
     }
 }
 

@@ -110,10 +110,11 @@ pub(crate) async fn end(conn: &mut Conn, mark: Mark) -> Result<bool, Error> {
     let Some(id) = holder.flatten() else { return Ok(true) };
     let text = format!(
         "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = {id} \
-         AND INFO LIKE 'COMMIT%'"
+         AND (INFO LIKE 'COMMIT%' OR STATE LIKE '%semi-sync%')"
     );
     let commits: Vec<u64> = ask(conn, text).await?;
-    // A commit that waits for a replica would end without it.
+    // A commit that waits for a replica would end without it. A statement in autocommit is its own
+    // commit.
     if commits == [0] {
         match conn.query_drop(format!("KILL CONNECTION {id}")).await {
             // It may have gone meanwhile, or be on its way.

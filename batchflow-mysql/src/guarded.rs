@@ -8,7 +8,8 @@ use mysql_async::prelude::Queryable as _;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::fence::Fences;
-use crate::session::{Limit, Session};
+use crate::limit::Limit;
+use crate::session::Session;
 use crate::verdict::is_read_only;
 
 /// A session with a transaction open. Dropped in the middle, it is fenced and never used again.
@@ -24,18 +25,20 @@ impl<'a> Guarded<'a> {
         Self { session: Some(session), fences, commits: false }
     }
 
-    /// Begins a transaction whose statements are given what the attempt has left.
+    /// Begins a transaction whose statements are given what the attempt has left; or none, where
+    /// the batch is one statement that may be `alone`.
     pub(crate) async fn begin(
         mut self,
         attempt: &Attempt,
         deadline: Deadline,
+        alone: bool,
     ) -> Result<Self, WriteError> {
         let begun = {
             let session = self.session()?;
             tokio::select! {
                 biased;
                 why = deadline.stopped(attempt) => Err((why.at(Stage::Connect), true)),
-                begun = session.begin(Limit::of(deadline.left())) => begun.map_err(|error| (error, false)),
+                begun = session.begin(Limit::of(deadline.left()), alone) => begun.map_err(|error| (error, false)),
             }
         };
         match begun {
@@ -87,13 +90,15 @@ impl<'a> Guarded<'a> {
         }
     }
 
-    /// Ends what is running, and waits for that so long.
-    pub(crate) async fn fence(mut self, grace: Duration) {
-        let Some(session) = self.session.take() else { return };
-        if let Some(ended) = self.fences.end(session) {
-            // Nothing was committed and nothing will be: that it goes on is no danger, only a
-            // nuisance to who needs its locks.
-            let _ = timeout(grace, ended).await;
+    /// Ends what is running, and waits for that so long: whether it was seen to end.
+    ///
+    /// Before a COMMIT is sent nothing was committed and nothing will be: that it goes on is then no
+    /// danger, only a nuisance to who needs its locks.
+    pub(crate) async fn fence(mut self, grace: Duration) -> bool {
+        let Some(session) = self.session.take() else { return false };
+        match self.fences.end(session) {
+            Some(ended) => matches!(timeout(grace, ended).await, Ok(Ok(true))),
+            None => false,
         }
     }
 }

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod alone;
 mod catalog;
 mod codes;
 mod collation;
@@ -12,7 +13,9 @@ mod encode;
 mod error;
 mod fence;
 mod guarded;
+mod habit;
 mod ledger;
+mod limit;
 mod plan;
 mod preview;
 mod server;

@@ -69,6 +69,8 @@ pub(crate) struct Known {
     /// What tells it from any other server, across restarts.
     pub(crate) identity: String,
     pub(crate) read_only: bool,
+    /// Whether it is set to have commits wait for a replica.
+    pub(crate) waits_for_replicas: bool,
     /// The expressions of its identity and of [`Server::logs_rows`].
     pub(crate) told_sql: String,
 }
@@ -76,7 +78,11 @@ pub(crate) struct Known {
 const ASK: &str = "SHOW VARIABLES WHERE Variable_name IN ('version', 'max_allowed_packet', \
                    'local_infile', 'log_bin', 'binlog_format', 'server_uuid', 'server_uid', \
                    'hostname', 'port', 'datadir', 'read_only', 'version_compile_machine', \
-                   'version_compile_os')";
+                   'version_compile_os', 'rpl_semi_sync_master_enabled', \
+                   'rpl_semi_sync_source_enabled')";
+
+/// What has commits wait for a replica, as the families call it.
+const SEMI_SYNC: [&str; 2] = ["rpl_semi_sync_master_enabled", "rpl_semi_sync_source_enabled"];
 
 /// The variables that tell a server from any other. None of them has all.
 const IDENTITY: [&str; 5] = ["server_uuid", "server_uid", "hostname", "port", "datadir"];
@@ -139,6 +145,7 @@ impl Known {
                 IDENTITY.map(expression).join(", "),
                 if may_log_statements { "@@SESSION.binlog_format <> 'STATEMENT'" } else { "TRUE" }
             ),
+            waits_for_replicas: SEMI_SYNC.iter().any(|name| is_on(name)),
             read_only: !matches!(get("read_only"), "OFF" | "0" | "FALSE" | ""),
         })
     }
@@ -230,6 +237,20 @@ mod tests {
             let pairs = [version, ("log_bin", log), ("binlog_format", format)];
             let server = Known::of(&found(&pairs), true).unwrap().server;
             assert_eq!((server.logs_rows, server.takes_bulk()), (expected, expected));
+        }
+    }
+
+    #[test]
+    fn a_server_says_whether_commits_wait_for_a_replica() {
+        for (name, value, expected) in [
+            ("rpl_semi_sync_master_enabled", "ON", true),
+            ("rpl_semi_sync_source_enabled", "ON", true),
+            ("rpl_semi_sync_master_enabled", "OFF", false),
+            ("port", "1", false),
+        ] {
+            let pairs = [("version", "10.11.6-MariaDB"), (name, value)];
+            let known = Known::of(&found(&pairs), true).unwrap();
+            assert_eq!(known.waits_for_replicas, expected, "{name} {value}");
         }
     }
 }

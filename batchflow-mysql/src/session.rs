@@ -4,13 +4,15 @@ use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use batchflow_core::{Deadline, ErrorKind, Stage, WriteError};
+use batchflow_core::{ErrorKind, Stage, WriteError};
 use futures_util::FutureExt as _;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Error, Row, Value};
 
 use crate::connect::{GivenPool, Home};
 use crate::error::translate;
+use crate::habit::Habit;
+use crate::limit::Limit;
 use crate::server::{Family, Known};
 
 /// How strict the server is with what it is given.
@@ -77,44 +79,6 @@ fn variables(known: &Known, limit: Limit) -> Vec<(&'static str, String)> {
     all
 }
 
-/// How long the server gives one statement.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Limit(Option<u64>);
-
-impl Limit {
-    /// A little less than what is left, so that the server's answer still arrives.
-    pub(crate) fn of(left: Option<Duration>) -> Self {
-        Self(left.map(|left| {
-            let margin = (left / 10).min(Duration::from_millis(500));
-            // The server knows whole seconds; a shorter attempt is ended from outside.
-            left.saturating_sub(margin).as_secs().clamp(1, 31_536_000)
-        }))
-    }
-
-    /// The same of a deadline, and at most so long.
-    pub(crate) fn within(deadline: &Deadline, most: Duration) -> Self {
-        Self::of(Some(deadline.left().map_or(most, |left| left.min(most))))
-    }
-
-    /// Whether a session that gives so much need not be told.
-    fn covers(self, wanted: Self) -> bool {
-        match (self.0, wanted.0) {
-            (Some(set), Some(wanted)) => set <= wanted && set.saturating_mul(2) >= wanted,
-            (set, wanted) => set == wanted,
-        }
-    }
-
-    fn variables(self, known: &Known) -> Vec<(&'static str, String)> {
-        let seconds = self.0.map_or_else(|| "DEFAULT".to_owned(), |limit| limit.to_string());
-        let mut all =
-            vec![("innodb_lock_wait_timeout", seconds.clone()), ("lock_wait_timeout", seconds)];
-        if known.server.family == Family::MariaDb {
-            all.push(("max_statement_time", all[0].1.clone()));
-        }
-        all
-    }
-}
-
 fn set(variables: &[(&str, String)]) -> String {
     let each: Vec<String> =
         variables.iter().map(|(name, value)| format!("SESSION {name} = {value}")).collect();
@@ -153,14 +117,15 @@ pub(crate) struct Open {
     pub(crate) known: Arc<Known>,
     page: Page,
     limit: Limit,
+    habit: Habit,
     /// Which of the configured hosts it is a connection to.
     pub(crate) host: usize,
 }
 
 impl Open {
     pub(crate) fn new(conn: Conn, known: Arc<Known>, page: Page, host: usize) -> Self {
-        let (mark, limit) = (Mark::new(), Limit::default());
-        Self { conn: Some(conn), mark, known, page, limit, host }
+        let (mark, limit, habit) = (Mark::new(), Limit::default(), Habit::new());
+        Self { conn: Some(conn), mark, known, page, limit, habit, host }
     }
 
     pub(crate) fn conn(&mut self) -> Result<&mut Conn, WriteError> {
@@ -169,7 +134,7 @@ impl Open {
         })
     }
 
-    /// Sets the session for as long as it lives. Nothing that is not committed is ever applied.
+    /// Sets the session for as long as it lives. It begins without autocommit.
     pub(crate) async fn set_up(&mut self) -> Result<(), WriteError> {
         let mut text = set(&variables(&self.known, Limit::default()));
         let _ = write!(
@@ -222,6 +187,14 @@ impl Open {
         }
     }
 
+    /// Closes the connection at once.
+    fn hang_up(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            // Sends what can be sent without waiting; then the socket is closed.
+            let _ = conn.disconnect().now_or_never();
+        }
+    }
+
     /// Whether it still answers.
     pub(crate) async fn answers(&mut self) -> bool {
         match &mut self.conn {
@@ -271,10 +244,7 @@ async fn first_row(conn: &mut Conn, text: &str) -> Result<Option<Row>, Error> {
 /// Ended at once: nobody waits for the server's farewell, and no task is left behind.
 impl Drop for Open {
     fn drop(&mut self) {
-        if let Some(conn) = self.conn.take() {
-            // Sends what can be sent without waiting; then the socket is closed.
-            let _ = conn.disconnect().now_or_never();
-        }
+        self.hang_up();
     }
 }
 
@@ -318,19 +288,43 @@ impl Session {
         self.open.page
     }
 
-    /// Begins a transaction whose statements are given so long each.
-    pub(crate) async fn begin(&mut self, limit: Limit) -> Result<(), WriteError> {
-        match &self.home {
-            Home::Given { resets, pool } => self.open.begin(limit, pool, *resets).await?,
-            _ if self.open.limit.covers(limit) => return Ok(()),
-            _ => {
-                let text = set(&limit.variables(&self.open.known));
-                let told = self.open.conn()?.query_drop(text).await;
-                told.map_err(|error| translate(&error, Stage::Connect, None))?;
-            }
+    /// Begins a transaction whose statements are given so long each. Where the batch is one
+    /// statement that may be `alone`, the session may stay in [autocommit](Self::is_autocommit).
+    pub(crate) async fn begin(&mut self, limit: Limit, alone: bool) -> Result<(), WriteError> {
+        if let Home::Given { resets, pool } = &self.home {
+            self.open.begin(limit, pool, *resets).await?;
+            self.open.limit = limit;
+            return Ok(());
         }
-        self.open.limit = limit;
+        let stays = alone || !self.open.habit.is_autocommit();
+        if !stays || !self.open.limit.covers(limit) {
+            let mut variables = limit.variables(&self.open.known);
+            if !stays {
+                variables.push(("autocommit", "0".to_owned()));
+            }
+            if let Err(error) = self.open.conn()?.query_drop(set(&variables)).await {
+                if !stays {
+                    // Nobody knows whether it is in autocommit: it is not used again.
+                    self.open.hang_up();
+                }
+                return Err(translate(&error, Stage::Connect, None));
+            }
+            self.open.limit = limit;
+        }
+        if !alone {
+            self.open.habit.end_autocommit();
+        }
         Ok(())
+    }
+
+    /// Whether each of its statements commits itself.
+    pub(crate) fn is_autocommit(&self) -> bool {
+        self.open.habit.is_autocommit()
+    }
+
+    /// What decides whether it rests in autocommit; only of connections of the driver's own.
+    pub(crate) fn habit(&mut self) -> Option<&mut Habit> {
+        matches!(self.home, Home::Own { .. }).then_some(&mut self.open.habit)
     }
 
     /// Gives the connection back: its transaction is over, and all it was asked has been answered.
@@ -360,16 +354,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_server_is_given_a_little_less_than_the_attempt_has() {
-        let cases = [(30_000, 29), (10_000, 9), (1_999, 1), (200, 1), (0, 1)];
-        for (left, limit) in cases {
-            let left = Duration::from_millis(left);
-            assert_eq!(Limit::of(Some(left)), Limit(Some(limit)), "{left:?}");
-        }
-        assert_eq!(Limit::of(None), Limit(None));
-    }
-
-    #[test]
     fn a_lock_that_somebody_kept_from_the_session_is_asked_for_again() {
         assert!(has_lock(Some(&Value::Int(1))).is_ok());
         assert!(has_lock(Some(&Value::Bytes(b"1".to_vec()))).is_ok());
@@ -378,21 +362,5 @@ mod tests {
         assert_eq!(class(Some(&Value::NULL)), ErrorClass::Transient);
         assert_eq!(class(Some(&Value::Int(0))), ErrorClass::Systemic);
         assert_eq!(class(None), ErrorClass::Systemic);
-    }
-
-    #[test]
-    fn a_session_is_told_its_limit_again_only_where_it_is_far_off() {
-        let cases = [
-            (Some(29), Some(29), true),
-            (Some(20), Some(29), true),
-            (Some(14), Some(29), false),
-            (Some(29), Some(28), false),
-            (None, Some(29), false),
-            (Some(29), None, false),
-            (None, None, true),
-        ];
-        for (set, wanted, covers) in cases {
-            assert_eq!(Limit(set).covers(Limit(wanted)), covers, "{set:?} {wanted:?}");
-        }
     }
 }

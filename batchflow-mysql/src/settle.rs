@@ -23,7 +23,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Started {
     pub(crate) whom: Whom,
-    pub(crate) page: Page,
+    /// Where the ledger notes it; `None` where it does not.
+    pub(crate) page: Option<Page>,
 }
 
 /// Asks on a session that is not the transaction's own.
@@ -38,9 +39,9 @@ pub(crate) async fn settle(
     if is_same && !has_ended(conn, started).await? {
         return Ok(Settled::Running);
     }
-    let noted = match ledger {
-        Some(ledger) => Some(ledger.has(conn, started.page).await?),
-        None => None,
+    let noted = match (ledger, started.page) {
+        (Some(ledger), Some(page)) => Some(ledger.has(conn, page).await?),
+        _ => None,
     };
     match noted {
         Some(true) => Ok(Settled::Committed),

@@ -1,14 +1,14 @@
 //! One attempt: write, commit; and what is known when it fails.
 //!
-//! A session writes in transactions, so a batch takes two round trips: the write, which begins one,
-//! and the commit. Until the commit is sent nothing can be applied, whatever becomes of the
+//! A batch takes two round trips: the write, which begins a transaction, and the commit; or one, where
+//! its statement may be [`alone`](crate::alone). Until the commit is sent nothing can be applied, whatever becomes of the
 //! connection. From then on a lost answer leaves the batch unknown, with a token to ask by.
 
 use batchflow_core::{
     Attempt, Batch, CommitToken, ConflictStrategy, Deadline, ErrorKind, Stage, WriteError,
 };
-use mysql_async::Error;
 use mysql_async::prelude::Queryable as _;
+use mysql_async::{Conn, Error};
 use tokio::time::timeout;
 
 use crate::error::translate;
@@ -42,32 +42,23 @@ pub(crate) struct Transaction<'a> {
     pub(crate) attempt: &'a Attempt,
     pub(crate) deadline: Deadline,
     pub(crate) ledger: Option<&'a Ledger>,
+    /// Whether the batch is one statement that may be its own transaction.
+    pub(crate) alone: bool,
 }
 
 impl Transaction<'_> {
-    /// Writes the batch in a transaction that has begun, whole or not at all. How many rows the
-    /// server says it inserted, where it can tell: an update may count as two rows, or none.
+    /// Writes the batch, whole or not at all, in a transaction that has begun or that is its one
+    /// statement. How many rows the server says it inserted, where it can tell: an update may count
+    /// as two rows, or none.
     pub(crate) async fn run(
         &self,
         payload: Payload,
         mut open: Guarded<'_>,
     ) -> Result<Option<u64>, Ended> {
-        let sent = {
-            let conn = open.session()?.conn()?;
-            let send = async {
-                let affected = payload.send(conn, self.plan).await.map_err(Sent::Failed)?;
-                let strategy = self.batch.schema().strategy();
-                let counts = matches!(strategy, ConflictStrategy::Fail | ConflictStrategy::Ignore)
-                    && !conn.opts().client_found_rows();
-                Ok(counts.then_some(affected))
-            };
-            tokio::select! {
-                biased;
-                why = self.deadline.stopped(self.attempt) => Err(Sent::Stopped(why)),
-                sent = send => sent,
-            }
-        };
-        let affected = match sent {
+        if self.alone && open.session()?.is_autocommit() {
+            return self.run_alone(payload, open).await;
+        }
+        let affected = match self.send(payload, open.session()?.conn()?).await {
             Ok(affected) => affected,
             Err(Sent::Failed(failed)) => {
                 open.end(Some(error_of(&failed)), self.deadline.grace()).await;
@@ -81,17 +72,44 @@ impl Transaction<'_> {
         self.commit(open).await.map(|()| affected).map_err(Ended::Error)
     }
 
+    /// Sends the batch's statements, as long as the attempt lasts.
+    pub(crate) async fn send(
+        &self,
+        payload: Payload,
+        conn: &mut Conn,
+    ) -> Result<Option<u64>, Sent> {
+        let send = async {
+            let affected = payload.send(conn, self.plan).await.map_err(Sent::Failed)?;
+            let strategy = self.batch.schema().strategy();
+            let counts = matches!(strategy, ConflictStrategy::Fail | ConflictStrategy::Ignore)
+                && !conn.opts().client_found_rows();
+            Ok(counts.then_some(affected))
+        };
+        tokio::select! {
+            biased;
+            why = self.deadline.stopped(self.attempt) => Err(Sent::Stopped(why)),
+            sent = send => sent,
+        }
+    }
+
     async fn commit(&self, mut open: Guarded<'_>) -> Result<(), WriteError> {
         let session = open.session()?;
         let page = session.turn_page();
+        // Into autocommit, for the next batch.
+        let changes = self.alone
+            && session.habit().is_some_and(|habit| {
+                habit.note_alone();
+                habit.wants_autocommit()
+            });
         // Before it can become durable.
-        self.attempt.record(CommitToken::new(Started { whom: Whom::of(session), page }));
+        let whom = Whom::of(session);
+        self.attempt.record(CommitToken::new(Started { whom, page: Some(page) }));
         open.leave_alone(true);
         let answer = {
             let conn = open.session()?.conn()?;
             let mut commit = std::pin::pin!(async {
                 let Some(ledger) = self.ledger else {
-                    return conn.query_drop("COMMIT").await.map_err(NotCommitted::Commit);
+                    return commit(conn, changes).await.map_err(NotCommitted::Commit);
                 };
                 let both = format!("{}; COMMIT", ledger.note(page));
                 let first = conn.query_iter(both).await.map_err(|error| match error {
@@ -99,7 +117,8 @@ impl Transaction<'_> {
                     Error::Server(_) => NotCommitted::Note(error),
                     lost => NotCommitted::Commit(lost),
                 })?;
-                first.drop_result().await.map_err(NotCommitted::Commit)
+                first.drop_result().await.map_err(NotCommitted::Commit)?;
+                Ok(true)
             });
             tokio::select! {
                 biased;
@@ -112,8 +131,15 @@ impl Transaction<'_> {
             }
         };
         match answer {
-            Some(Ok(())) => {
+            Some(Ok(is_sound)) => {
                 open.leave_alone(false);
+                if !is_sound {
+                    open.discard();
+                    return Ok(());
+                }
+                if changes && let Some(habit) = open.session()?.habit() {
+                    habit.begin_autocommit();
+                }
                 if let Some(ledger) = self.ledger
                     && !ledger.purge(open.session()?.conn()?, page).await
                 {
@@ -153,8 +179,18 @@ impl Transaction<'_> {
     }
 }
 
+/// Commits, and where wanted has each statement commit itself from then on. Whether the session is
+/// as it should be; the transaction is committed.
+async fn commit(conn: &mut Conn, changes: bool) -> Result<bool, Error> {
+    if !changes {
+        return conn.query_drop("COMMIT").await.map(|()| true);
+    }
+    let committed = conn.query_iter("COMMIT; SET SESSION autocommit = 1").await?;
+    Ok(committed.drop_result().await.is_ok())
+}
+
 /// Why a batch was not written up to its commit.
-enum Sent {
+pub(crate) enum Sent {
     Failed(Failed),
     Stopped(WriteError),
 }

@@ -3,6 +3,7 @@
 use batchflow_core::{Batch, ErrorClass, ErrorKind, Stage, WriteError};
 use mysql_async::Error;
 
+use crate::codes;
 use crate::error::translate;
 use crate::table::Table;
 use crate::way::Failed;
@@ -91,6 +92,27 @@ pub(crate) fn refuses_commit(error: &Error) -> bool {
     matches!(code(error), Some(1047 | 1213 | 1290 | 1792 | 1836 | 3100 | 3101))
 }
 
+/// Whether the answer to a statement that commits itself says for certain that nothing was.
+///
+/// What ends a statement, a session or the server may do so after the commit; so may what an engine
+/// or a file meets.
+pub(crate) fn refuses_alone(error: &Error) -> bool {
+    let Error::Server(said) = error else { return false };
+    let is_in_doubt = matches!(
+        codes::kind(said.code, &said.state),
+        ErrorKind::Timeout
+            | ErrorKind::Connection
+            | ErrorKind::Io
+            | ErrorKind::Resource
+            | ErrorKind::Internal
+    );
+    !is_in_doubt || refuses_commit(error) || PRECEDES.contains(&said.code)
+}
+
+/// Of the kinds that leave a statement in doubt, what a write meets before it is committed: a full
+/// table, no room for locks, and what may not be prepared or begun.
+const PRECEDES: [u16; 5] = [1114, 1206, 1226, 1461, 1203];
+
 /// Whether the server takes no writes: it is a replica, or was told to.
 pub(crate) fn is_read_only(error: &Error) -> bool {
     matches!(code(error), Some(1290 | 1792 | 1836))
@@ -133,5 +155,21 @@ mod tests {
         }
         let lost = Error::Io(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
         assert!(!refuses_commit(&lost));
+    }
+
+    #[test]
+    fn promise_8_a_statement_that_commits_itself_is_in_doubt_where_it_may_have_been_ended_late() {
+        // A duplicate, a parent that is missing, a text that is too long, a deadlock, a lock, a
+        // trigger's own, a full table, an unknown number, a cluster that is not ready, a replica.
+        let certain = [1062, 1452, 1406, 1213, 1205, 1644, 1114, 9_999, 1047, 1290];
+        // Ended by a limit, from outside or by the server's end; files, memory, and what no one knows.
+        let in_doubt = [1317, 1969, 3024, 1927, 1053, 1180, 1026, 1030, 1041, 1105];
+        for (codes, expected) in [(certain, true), (in_doubt, false)] {
+            for code in codes {
+                assert_eq!(refuses_alone(&server(code)), expected, "{code}");
+            }
+        }
+        let lost = Error::Io(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
+        assert!(!refuses_alone(&lost));
     }
 }

@@ -33,7 +33,20 @@ pub enum Way {
 /// From so many rows on, MySQL is given a temporary table.
 const LOAD_ROWS: usize = 5_000;
 
+/// Up to so many rows a statement may be a transaction of its own: for 100 rows that saves a tenth of
+/// the time, for 300 a twentieth, for 1,000 nothing.
+const ALONE_ROWS: usize = 100;
+
 impl Way {
+    /// As metrics call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Bulk => "bulk",
+            Self::Rows => "rows",
+            Self::Load => "load",
+        }
+    }
+
     /// The way that a batch takes: the one wanted, or else the best by server, size, width and
     /// strategy; and if it cannot be taken, or is a LOAD and `loads` is not so, the next that can.
     pub(crate) fn choose(wanted: Option<Self>, plan: &Plan, batch: &Batch, loads: bool) -> Self {
@@ -80,6 +93,15 @@ impl Payload {
             Way::Rows => Self::Rows { statements: cut.statements(&plan.texts.repeated), values },
             Way::Load => Self::Load(Loaded::new(&cut, plan, values)),
         })
+    }
+
+    /// Whether it is sent as one statement, of few enough rows that a round trip counts.
+    pub(crate) fn is_one_statement(&self) -> bool {
+        match self {
+            Self::Bulk { packets, .. } => matches!(packets[..], [rows] if rows <= ALONE_ROWS),
+            Self::Rows { statements, .. } => matches!(statements[..], [rows] if rows <= ALONE_ROWS),
+            Self::Load(_) => false,
+        }
     }
 
     /// Writes inside the transaction that `conn` is in. How many rows the server says it inserted

@@ -17,3 +17,4 @@ mod rig;
 mod semi_sync;
 mod servers_down;
 mod statement_log;
+mod upserts;

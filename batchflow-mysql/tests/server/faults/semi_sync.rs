@@ -21,7 +21,7 @@ const USER: &str = "CREATE USER app@'%' IDENTIFIED BY 'app'; \
 
 /// Has every commit of the primary wait until the replica has it on file, however long that takes.
 /// Why that cannot be had here, if it cannot.
-async fn wait_for_replica(pair: &mut Pair) -> Result<(), String> {
+pub(super) async fn wait_for_replica(pair: &mut Pair) -> Result<(), String> {
     let (primary, replica) = (pair.words.primary, pair.words.replica);
     let (primary, replica) = (primary.to_lowercase(), replica.to_lowercase());
     if !pair.is_mariadb() {

@@ -151,6 +151,42 @@ async fn promise_5_a_replica_that_repeats_the_statements_has_the_same_rows() {
     }
 }
 
+/// Single rows and many at once in turn: the session goes into autocommit and out of it again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_5_a_replica_repeats_statements_that_commit_themselves_among_transactions() {
+    use ConflictStrategy::{Ignore, Replace, Update};
+    for seed in seeds() {
+        let mut pair = Pair::new(STATEMENTS).await;
+        pair.replication("START").await;
+        let database = Database::on(&pair.first.url, "statements").await;
+        database.execute(TABLE).await;
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let config = config(database.url()).pool_size(1);
+        let driver = MysqlDriver::connect_with(config).await.unwrap();
+        for _ in 0..60 {
+            let strategy = [Ignore, Replace, Update][dice.usize(0..3)];
+            let schema = Schema::builder("t").columns(COLUMNS).key(["id"]).on_conflict(strategy);
+            let schema = schema.touch("touched").build().unwrap();
+            let (first, rows) =
+                (dice.i64(0..200), [1, 1, 1, 1, 1, 1, 2, 64, 150][dice.usize(0..9)]);
+            for _ in 0..dice.u8(1..5) {
+                let rows = (first..first + rows).map(|id| row(&schema, id, &mut dice, false));
+                // A batch has one set of columns.
+                let rows = rows.map(|row| row.set_null("latin")).collect();
+                let batch = Batch::from_requests(rows).unwrap();
+                let written = driver.write(batch, &Attempt::new()).await;
+                written.unwrap_or_else(|error| panic!("seed {seed}, {strategy:?}: {error}"));
+            }
+        }
+        pair.caught_up().await;
+        let theirs = crate::support::with_database(&pair.second.url, database.name());
+        let replica = rows(&mut crate::support::connect(&theirs).await, ALL).await;
+        assert_eq!(database.rows(ALL).await, replica, "seed {seed}");
+        driver.close().await;
+    }
+}
+
 /// What is known of a pool's server is asked again when it has changed.
 #[tokio::test]
 #[ignore = "needs MySQL: cargo xtask integration"]
