@@ -297,7 +297,7 @@ impl MysqlDriver {
     ) -> Result<Option<u64>, (WriteError, Next)> {
         let stop = |error| (self.placed(error, batch.schema()), Next::GiveUp);
         let mut plan = Arc::clone(plan);
-        let mut payload = self.encode(&plan, batch, attempt, loads)?;
+        let mut payload = self.encode(&plan, batch, attempt, loads).await?;
         let acquired = tokio::select! {
             biased;
             why = deadline.stopped(attempt) => Err(why.at(Stage::Connect)),
@@ -313,11 +313,11 @@ impl MysqlDriver {
         let mut open = open.begin(attempt, deadline, alone).await.map_err(stop)?;
         let known = Arc::clone(open.session().map_err(stop)?.known());
         if !plan.suits(&known.server) {
-            let adapted = || {
+            let adapted = async {
                 let plan = self.plans.adapt(batch, &plan, &known.server).map_err(stop)?;
-                Ok((self.encode(&plan, batch, attempt, loads)?, plan))
+                Ok((self.encode(&plan, batch, attempt, loads).await?, plan))
             };
-            match adapted() {
+            match adapted.await {
                 Ok(adapted) => {
                     (payload, plan) = adapted;
                     alone = alone && may_be_alone(&known, &payload);
@@ -339,7 +339,7 @@ impl MysqlDriver {
         })
     }
 
-    fn encode(
+    async fn encode(
         &self,
         plan: &Plan,
         batch: &Batch,
@@ -348,7 +348,7 @@ impl MysqlDriver {
     ) -> Result<Payload, (WriteError, Next)> {
         let way = Way::choose(self.way, plan, batch, loads);
         attempt.writes_by(way.name(), plan.fingerprint);
-        Payload::encode(way, plan, batch).map_err(|error| {
+        Payload::encode(way, plan, batch).await.map_err(|error| {
             let next = verdict::of_encoding(&error);
             (self.placed(error.at(Stage::Encode), batch.schema()), next)
         })

@@ -45,39 +45,75 @@ use crate::server::Server;
 use crate::table::{Table, TableColumn};
 use crate::types::TypeKind;
 
-/// The parameters of a batch, row after row: the set columns in the schema's order.
+/// A column to be sent: where it stands in the schema, what it is, and what its texts may hold.
+type Field<'a> = (usize, &'a TableColumn, Charset);
+
+/// Makes parameters of a batch's rows: the set columns in the schema's order.
 ///
-/// The values of one column are all of one kind, or NULL, so that they can be sent in bulk. Values
-/// that their columns cannot hold are their rows' `data` errors: the error blames all of them.
-pub(crate) fn parameters(
+/// The values of one column are all of one kind, or NULL, so that they can be sent in bulk.
+#[derive(Debug)]
+pub(crate) struct Encoder<'a> {
+    server: &'a Server,
+    batch: &'a Batch,
+    fields: Vec<Field<'a>>,
+}
+
+impl<'a> Encoder<'a> {
+    pub(crate) fn new(
+        server: &'a Server,
+        table: &'a Table,
+        columns: &[usize],
+        batch: &'a Batch,
+    ) -> Result<Self, WriteError> {
+        let mut fields = Vec::with_capacity(columns.len());
+        for &at in columns {
+            let Some(column) = table.columns.get(at) else {
+                let error = WriteError::new(ErrorKind::Internal).at(Stage::Encode);
+                return Err(error.with_message("a column that the table was not looked up for"));
+            };
+            fields.push((at, column, Charset::of(column.charset.as_deref())));
+        }
+        Ok(Self { server, batch, fields })
+    }
+
+    /// How many parameters a row has.
+    pub(crate) fn width(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Adds one row's parameters. Where its columns cannot hold its values, that is the `data` error
+    /// of all such rows of the batch, which it blames.
+    pub(crate) fn row(&self, row: usize, values: &mut Vec<Value>) -> Result<(), WriteError> {
+        for &(at, column, charset) in &self.fields {
+            match cell(self.server, column, charset, self.batch.get(row, at)) {
+                Ok(value) => values.push(value),
+                Err(_) => return Err(self.refuse()),
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn refuse(&self) -> WriteError {
+        let fields = self.fields.iter().map(|(at, column, _)| (*at, *column));
+        refusal::refuse(self.batch, &fields, |column, value| {
+            let charset = Charset::of(column.charset.as_deref());
+            cell(self.server, column, charset, value).map(drop)
+        })
+    }
+}
+
+/// The parameters of a batch, row after row.
+#[cfg(test)]
+fn parameters(
     server: &Server,
     table: &Table,
     columns: &[usize],
     batch: &Batch,
 ) -> Result<Vec<Value>, WriteError> {
-    let mut fields = Vec::with_capacity(columns.len());
-    for &at in columns {
-        let Some(column) = table.columns.get(at) else {
-            let error = WriteError::new(ErrorKind::Internal).at(Stage::Encode);
-            return Err(error.with_message("a column that the table was not looked up for"));
-        };
-        fields.push((at, column, Charset::of(column.charset.as_deref())));
-    }
-    let mut values = Vec::with_capacity(batch.len() * fields.len());
-    for row in 0..batch.len() {
-        for &(at, column, charset) in &fields {
-            match cell(server, column, charset, batch.get(row, at)) {
-                Ok(value) => values.push(value),
-                Err(_) => {
-                    let fields = fields.iter().map(|(at, column, _)| (*at, *column));
-                    return Err(refusal::refuse(batch, &fields, |column, value| {
-                        let charset = Charset::of(column.charset.as_deref());
-                        cell(server, column, charset, value).map(drop)
-                    }));
-                }
-            }
-        }
-    }
+    let encoder = Encoder::new(server, table, columns, batch)?;
+    let mut values = Vec::new();
+    (0..batch.len()).try_for_each(|row| encoder.row(row, &mut values))?;
     Ok(values)
 }
 

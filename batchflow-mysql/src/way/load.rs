@@ -14,7 +14,7 @@ use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, Value};
 
 use super::cut::Cut;
-use super::{Failed, bulk, rows};
+use super::{Failed, bulk, rest, rows, steps};
 use crate::plan::Plan;
 use crate::statement::LoadTexts;
 use crate::types::TypeKind;
@@ -36,7 +36,7 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    pub(super) fn new(cut: &Cut, plan: &Plan, values: Vec<Value>) -> Self {
+    pub(super) async fn new(cut: &Cut, plan: &Plan, values: Vec<Value>) -> Self {
         let parts = if plan.server.takes_bulk() {
             cut.packets()
         } else {
@@ -44,8 +44,13 @@ impl Loaded {
         };
         let columns = plan.columns.iter().filter_map(|&at| plan.table.columns.get(at));
         let years: Vec<bool> = columns.map(|column| column.ty.kind == TypeKind::Year).collect();
-        let body = Bytes::from(file(&values, &years));
-        Self { body, values, parts, rows: cut.rows() }
+        let mut body = Vec::with_capacity(values.len() * 16);
+        for step in steps(cut.rows()) {
+            let width = years.len();
+            lines(&values[step.start * width..step.end * width], &years, &mut body);
+            rest(step).await;
+        }
+        Self { body: Bytes::from(body), values, parts, rows: cut.rows() }
     }
 
     pub(super) async fn send(self, conn: &mut Conn, plan: &Plan) -> Result<u64, Failed> {
@@ -121,8 +126,7 @@ async fn load(
 
 /// The rows as a LOAD reads them: fields between tabs, rows between line ends, escaped by
 /// backslashes. `years` says which columns hold years.
-fn file(values: &[Value], years: &[bool]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(values.len() * 16);
+fn lines(values: &[Value], years: &[bool], out: &mut Vec<u8>) {
     for row in values.chunks(years.len().max(1)) {
         for (at, (value, is_year)) in row.iter().zip(years).enumerate() {
             if at > 0 {
@@ -132,12 +136,11 @@ fn file(values: &[Value], years: &[bool]) -> Vec<u8> {
                 // The server takes a text of fewer digits for another year. Writing into memory
                 // cannot fail.
                 Value::Int(year) if *is_year => drop(write!(out, "{year:04}")),
-                value => field(value, &mut out),
+                value => field(value, out),
             }
         }
         out.push(b'\n');
     }
-    out
 }
 
 fn field(value: &Value, out: &mut Vec<u8>) {
@@ -189,6 +192,11 @@ mod tests {
 
     #[test]
     fn a_file_escapes_what_would_end_a_field() {
+        let file = |values: &[Value], years: &[bool]| {
+            let mut out = Vec::new();
+            lines(values, years, &mut out);
+            out
+        };
         let text = |text: &str| Value::Bytes(text.as_bytes().to_vec());
         let rows = [
             Value::NULL,

@@ -5,10 +5,12 @@ mod cut;
 mod load;
 mod rows;
 
+use std::ops::Range;
+
 use batchflow_core::{Batch, WriteError};
 use mysql_async::{Conn, Error, Value};
 
-use crate::encode;
+use crate::encode::Encoder;
 use crate::plan::Plan;
 use cut::Cut;
 use load::Loaded;
@@ -83,15 +85,24 @@ pub(crate) enum Payload {
 }
 
 impl Payload {
-    /// Encodes a batch for a way. A value that its column cannot hold is its row's `data` error; a
-    /// row too long for the server, its row's `too_large`.
-    pub(crate) fn encode(way: Way, plan: &Plan, batch: &Batch) -> Result<Self, WriteError> {
-        let values = encode::parameters(&plan.server, &plan.table, &plan.columns, batch)?;
+    /// Encodes a batch for a way, in steps, so that answers to other batches are not kept waiting. A
+    /// value that its column cannot hold is its row's `data` error; a row too long for the server,
+    /// its row's `too_large`.
+    pub(crate) async fn encode(way: Way, plan: &Plan, batch: &Batch) -> Result<Self, WriteError> {
+        let encoder = Encoder::new(&plan.server, &plan.table, &plan.columns, batch)?;
+        let width = encoder.width();
+        let mut values = Vec::with_capacity(batch.len() * width);
+        for step in steps(batch.len()) {
+            for row in step.clone() {
+                encoder.row(row, &mut values)?;
+            }
+            rest(step).await;
+        }
         let cut = Cut::new(plan, batch, &values)?;
         Ok(match way {
             Way::Bulk => Self::Bulk { packets: cut.packets(), values },
             Way::Rows => Self::Rows { statements: cut.statements(&plan.texts.repeated), values },
-            Way::Load => Self::Load(Loaded::new(&cut, plan, values)),
+            Way::Load => Self::Load(Loaded::new(&cut, plan, values).await),
         })
     }
 
@@ -112,6 +123,19 @@ impl Payload {
             Self::Rows { values, statements } => rows::send(conn, plan, values, &statements).await,
             Self::Load(loaded) => loaded.send(conn, plan).await,
         }
+    }
+}
+
+/// So many rows are encoded without letting others go first.
+const STEP: usize = 1_024;
+
+fn steps(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..rows).step_by(STEP).map(move |first| first..rows.min(first + STEP))
+}
+
+async fn rest(step: Range<usize>) {
+    if step.len() >= STEP {
+        tokio::task::yield_now().await;
     }
 }
 
