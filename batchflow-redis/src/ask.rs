@@ -46,7 +46,7 @@ pub(crate) async fn legs(
         Ok(targets.get(&at).and_then(|node| nodes.iter().position(|other| other == node)))
     };
     let mut again = vec![None; batch.len()];
-    let units = units(plan, batch, nodes.len(), place, &mut again);
+    let units = units(plan, batch, plan.way_of_calls(batch), nodes.len(), place, &mut again);
     let leg = |(node, units)| {
         // It may not keep the slot, so that nobody's claim tells that it is replaced.
         let member = Member { node, epoch: u64::MAX };

@@ -58,7 +58,7 @@ impl Sending<'_> {
         if !legs.is_empty() {
             let ticket = Arc::new(Ticket::default());
             self.attempt.record(CommitToken::new(Arc::clone(&ticket)));
-            let way = self.plan.way(self.batch.len());
+            let way = self.plan.way(self.batch);
             self.attempt.writes_by(way.as_str(), self.plan.fingerprint());
             self.write_to(&legs, 0, &ticket, &verdicts).await?;
             let asking = self.asking(&legs, &verdicts).await;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::connect::{Name, Words};
 use crate::encode::Row;
+use crate::form::Form;
 use crate::layout::{Kind, Lifetime, Rule, Shape};
 
 /// Commands that change what a connection is, wait, answer other than once, or may be refused in
@@ -142,158 +143,87 @@ pub(crate) fn is_sum(shape: &Shape) -> bool {
 }
 
 /// The commands that write a row; several are one transaction.
-pub(crate) fn commands(shape: &Shape, row: &Row) -> Vec<Words> {
-    let parts: Vec<Option<Bytes>> =
-        row.parts().map(|part| part.map(Bytes::copy_from_slice)).collect();
-    let mut parts = parts.into_iter();
-    if shape.kind == Kind::Command {
-        let mut words = parts.flatten();
-        let name = words.next().unwrap_or_default();
-        let name = Name::Own(String::from_utf8_lossy(&name).into());
-        return vec![Words { name, args: words.collect() }];
-    }
-    let key = parts.next().flatten().unwrap_or_default();
-    let member = shape.member.and_then(|_| parts.next().flatten());
-    let cells = if shape.kind == Kind::Json { 1 } else { shape.cells.len() };
-    let cells: Vec<Option<Bytes>> = parts.by_ref().take(cells).collect();
-    let lifetime = match shape.lifetime {
-        Lifetime::Unset => None,
-        Lifetime::Fixed(millis) => Some(Bytes::from(millis.to_string())),
-        Lifetime::Column(_) => parts.next().flatten(),
-    };
-    let parts = Parts { key, member, cells, lifetime };
+pub(crate) fn commands(shape: &Shape, form: Option<&Form>, row: &Row) -> Vec<Words> {
     match shape.kind {
-        Kind::Hash => parts.hash(shape),
-        Kind::String | Kind::Json => parts.string(shape),
-        Kind::Stream => parts.stream(shape),
-        Kind::List => parts.expiring(Words::new("RPUSH", parts.values())),
-        Kind::Set => parts.expiring(Words::new("SADD", vec![parts.key(), parts.member()])),
-        Kind::SortedSet | Kind::Command => parts.sorted_set(shape),
+        Kind::Command => {
+            let mut words = row.parts().flatten().map(Bytes::copy_from_slice);
+            let name = words.next().unwrap_or_default();
+            let name = Name::Own(String::from_utf8_lossy(&name).into());
+            vec![Words { name, args: words.collect() }]
+        }
+        Kind::Hash => together(hash(shape, row)),
+        Kind::String if is_sum(shape) => together(expiring(shape, row, sum(row))),
+        _ => {
+            let Some(form) = form else { return Vec::new() };
+            let command = form.words(row);
+            if Form::is_whole(shape) {
+                return vec![command];
+            }
+            together(expiring(shape, row, command))
+        }
     }
 }
 
-struct Parts {
-    key: Bytes,
-    member: Option<Bytes>,
-    cells: Vec<Option<Bytes>>,
-    lifetime: Option<Bytes>,
+/// Commands as one transaction.
+fn together(commands: Vec<Words>) -> Vec<Words> {
+    if commands.len() < 2 {
+        return commands;
+    }
+    let mut all = vec![Words::new("MULTI", Vec::new())];
+    all.extend(commands);
+    all.push(Words::new("EXEC", Vec::new()));
+    all
 }
 
-impl Parts {
-    fn key(&self) -> Bytes {
-        self.key.clone()
-    }
+/// A command, and what gives its key a time to live.
+fn expiring(shape: &Shape, row: &Row, command: Words) -> Vec<Words> {
+    [command].into_iter().chain(expire(shape, row)).collect()
+}
 
-    fn member(&self) -> Bytes {
-        self.member.clone().unwrap_or_default()
-    }
+/// What gives a row's key a time to live, where it has one: the row's last part, if it is its own.
+fn expire(shape: &Shape, row: &Row) -> Option<Words> {
+    let millis = match shape.lifetime {
+        Lifetime::Unset => return None,
+        Lifetime::Fixed(millis) => millis.to_string().into(),
+        Lifetime::Column(_) => row.parts().last().flatten().map(Bytes::copy_from_slice)?,
+    };
+    Some(Words::new("PEXPIRE", vec![row.part_bytes(0), millis]))
+}
 
-    /// The key and the values.
-    fn values(&self) -> Vec<Bytes> {
-        std::iter::once(self.key()).chain(self.cells.iter().flatten().cloned()).collect()
-    }
+fn sum(row: &Row) -> Words {
+    let number = row.part(1).unwrap_or_default();
+    let is_integer = number.iter().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
+    let name = if is_integer { "INCRBY" } else { "INCRBYFLOAT" };
+    Words::new(name, vec![row.part_bytes(0), row.part_bytes(1)])
+}
 
-    /// Commands as one transaction.
-    fn together(commands: Vec<Words>) -> Vec<Words> {
-        if commands.len() < 2 {
-            return commands;
-        }
-        let mut all = vec![Words::new("MULTI", Vec::new())];
-        all.extend(commands);
-        all.push(Words::new("EXEC", Vec::new()));
-        all
+fn hash(shape: &Shape, row: &Row) -> Vec<Words> {
+    let mut commands = Vec::new();
+    let key = row.part_bytes(0);
+    if shape.strategy == Replace {
+        commands.push(Words::new("DEL", vec![key.clone()]));
     }
-
-    /// A command, and what gives its key a time to live.
-    fn expiring(&self, command: Words) -> Vec<Words> {
-        let mut commands = vec![command];
-        if let Some(millis) = &self.lifetime {
-            commands.push(Words::new("PEXPIRE", vec![self.key(), millis.clone()]));
-        }
-        Self::together(commands)
-    }
-
-    fn hash(&self, shape: &Shape) -> Vec<Words> {
-        let mut commands = Vec::new();
-        if shape.strategy == Replace {
-            commands.push(Words::new("DEL", vec![self.key()]));
-        }
-        let mut set = Words::new("HSET", vec![self.key()]);
-        let mut del = Words::new("HDEL", vec![self.key()]);
-        for (cell, value) in shape.cells.iter().zip(&self.cells) {
-            let name = Bytes::copy_from_slice(cell.name.as_bytes());
-            match (value, cell.rule) {
-                (Some(value), Rule::Keep) => {
-                    commands.push(Words::new("HSETNX", vec![self.key(), name, value.clone()]));
-                }
-                (Some(value), _) => set.args.extend([name, value.clone()]),
-                (None, Rule::Set) if shape.strategy == Update => del.args.push(name),
-                (None, _) => {}
+    let mut set = Words::new("HSET", vec![key.clone()]);
+    let mut del = Words::new("HDEL", vec![key.clone()]);
+    for (at, cell) in (1..).zip(&shape.cells) {
+        let name = Bytes::copy_from_slice(cell.name.as_bytes());
+        match (row.part(at), cell.rule) {
+            (Some(_), Rule::Keep) => {
+                let words = vec![key.clone(), name, row.part_bytes(at)];
+                commands.push(Words::new("HSETNX", words));
             }
+            (Some(_), _) => set.args.extend([name, row.part_bytes(at)]),
+            (None, Rule::Set) if shape.strategy == Update => del.args.push(name),
+            (None, _) => {}
         }
-        commands.extend([set, del].into_iter().filter(|command| command.args.len() > 1));
-        if let Some(millis) = &self.lifetime {
-            commands.push(Words::new("PEXPIRE", vec![self.key(), millis.clone()]));
-        }
-        if commands.is_empty() {
-            // A row that takes nothing away from nothing.
-            commands.push(Words::new("EXISTS", vec![self.key()]));
-        }
-        Self::together(commands)
     }
-
-    fn string(&self, shape: &Shape) -> Vec<Words> {
-        let rule = shape.cells.first().map_or(Rule::Set, |cell| cell.rule);
-        if is_sum(shape) {
-            let values = self.values();
-            let is_integer = values
-                .get(1)
-                .is_some_and(|value| value.iter().all(|byte| matches!(byte, b'-' | b'0'..=b'9')));
-            let name = if is_integer { "INCRBY" } else { "INCRBYFLOAT" };
-            return self.expiring(Words::new(name, values));
-        }
-        let mut set = Words::new("SET", self.values());
-        let only_new = matches!(shape.strategy, Fail | Ignore)
-            || (shape.kind == Kind::String && matches!(rule, Rule::Keep | Rule::InsertOnly));
-        if only_new {
-            set = set.with("NX");
-        }
-        if let Some(millis) = &self.lifetime {
-            set = set.with("PX").with(millis.clone());
-        }
-        vec![set]
+    commands.extend([set, del].into_iter().filter(|command| command.args.len() > 1));
+    commands.extend(expire(shape, row));
+    if commands.is_empty() {
+        // A row that takes nothing away from nothing.
+        commands.push(Words::new("EXISTS", vec![key]));
     }
-
-    fn stream(&self, shape: &Shape) -> Vec<Words> {
-        let mut add = Words::new("XADD", vec![self.key()]);
-        if let Some(most) = shape.max_len {
-            add = add.with("MAXLEN").with("~").with(most.to_string());
-        }
-        add = add.with("*");
-        for (cell, value) in shape.cells.iter().zip(&self.cells) {
-            if let Some(value) = value {
-                add.args.push(Bytes::copy_from_slice(cell.name.as_bytes()));
-                add.args.push(value.clone());
-            }
-        }
-        self.expiring(add)
-    }
-
-    fn sorted_set(&self, shape: &Shape) -> Vec<Words> {
-        let score = self.cells.first().cloned().flatten().unwrap_or_default();
-        let rule = shape.cells.first().map_or(Rule::Set, |cell| cell.rule);
-        if shape.strategy == Update && rule == Rule::Add {
-            return self.expiring(Words::new("ZINCRBY", vec![self.key(), score, self.member()]));
-        }
-        let mut add = Words::new("ZADD", vec![self.key()]);
-        match (shape.strategy, rule) {
-            (Fail | Ignore, _) | (Update, Rule::Keep | Rule::InsertOnly) => add = add.with("NX"),
-            (Update, Rule::Max) => add = add.with("GT"),
-            (Update, Rule::Min) => add = add.with("LT"),
-            _ => {}
-        }
-        self.expiring(add.with(score).with(self.member()))
-    }
+    commands
 }
 
 #[cfg(test)]

@@ -37,6 +37,20 @@ pub struct RedisConfig {
     pub(crate) connect_timeout: Duration,
 }
 
+/// Whose connections rows are sent through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Client {
+    /// fred's. Rows go as scripts, which take this program the least time.
+    #[default]
+    Fred,
+    /// The driver's own, which writes commands as they are and reads their answers with the redis
+    /// crate. Rows that one command writes go as that command, many in one piece, which takes the
+    /// server the least time.
+    #[cfg(feature = "redis-client")]
+    Redis,
+}
+
 impl RedisConfig {
     /// Reads a URL.
     ///
@@ -50,6 +64,12 @@ impl RedisConfig {
     /// The error says what is wrong and shows nothing of the URL.
     pub fn from_url(url: &str) -> Result<Self, ConfigError> {
         Ok(Self::new(Opener::from_url(url)?))
+    }
+
+    /// As a client of yours was configured: its servers, user, protocol, database and trust. The
+    /// client is left alone, and need not be connected.
+    pub fn from_client(client: &fred::clients::Client) -> Self {
+        Self::new(Opener::from_client(client))
     }
 
     pub(crate) fn new(opener: Opener) -> Self {
@@ -77,6 +97,22 @@ impl RedisConfig {
     /// Whether the third version of the protocol is spoken. Default: the second.
     pub fn resp3(mut self, resp3: bool) -> Self {
         self.opener.set_resp3(resp3);
+        self
+    }
+
+    /// Whose connections rows are sent through. Default: [`Client::Fred`].
+    ///
+    /// ```
+    /// use batchflow_redis::{Client, RedisConfig};
+    ///
+    /// let config = RedisConfig::from_url("redis://cache.example.com")?;
+    /// # #[cfg(feature = "redis-client")]
+    /// let config = config.client(Client::Redis);
+    /// # let _ = (config, Client::Fred);
+    /// # Ok::<_, batchflow_redis::ConfigError>(())
+    /// ```
+    pub fn client(mut self, client: Client) -> Self {
+        self.opener.set_client(client);
         self
     }
 

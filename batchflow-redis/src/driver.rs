@@ -77,7 +77,7 @@ impl RedisDriver {
     /// did not come, which would disturb whoever shares them. The client is left alone, and need
     /// not be connected.
     pub fn from_client(client: &fred::clients::Client) -> Self {
-        Self::new(RedisConfig::new(Opener::from_client(client)))
+        Self::new(RedisConfig::from_client(client))
     }
 
     /// Connects as the clients of a pool of yours were configured, with as many connections; see
@@ -92,7 +92,11 @@ impl RedisDriver {
         opener.set_timeout(config.connect_timeout);
         let opener = Arc::new(opener);
         let servers = Servers::new(&opener, config.pool_size);
-        let rules = Rules { scripts: true, cluster: servers.cluster().is_some() };
+        let rules = Rules {
+            scripts: true,
+            cluster: servers.cluster().is_some(),
+            pipelines: opener.pipelines(),
+        };
         Self {
             servers,
             opener,

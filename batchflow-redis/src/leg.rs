@@ -40,9 +40,10 @@ pub(crate) fn legs(
     map: Option<&Map>,
     verdicts: &mut [Option<Verdict>],
 ) -> Vec<Leg> {
+    let way = plan.way(batch);
     let legs: Vec<Leg> = match map {
         None => {
-            let units = units(plan, batch, 1, |_, _| Ok(Some(0)), verdicts);
+            let units = units(plan, batch, way, 1, |_, _| Ok(Some(0)), verdicts);
             units.into_iter().map(|units| Leg { home: None, units, asking: false }).collect()
         }
         Some(map) => {
@@ -56,7 +57,7 @@ pub(crate) fn legs(
                 }
                 Ok(Some(owner))
             };
-            let units = units(plan, batch, members.len(), place, verdicts);
+            let units = units(plan, batch, way, members.len(), place, verdicts);
             let legs = members.iter().cloned().zip(slots).zip(units);
             legs.map(|((member, mut slots), units)| {
                 slots.sort_unstable();

@@ -12,6 +12,7 @@ mod driver;
 mod encode;
 mod error;
 mod fence;
+mod form;
 mod layout;
 mod leg;
 mod plan;
@@ -25,6 +26,6 @@ mod units;
 pub use batchflow_core::*;
 pub use fred as client;
 
-pub use config::RedisConfig;
+pub use config::{Client, RedisConfig};
 pub use driver::RedisDriver;
 pub use layout::Layout;

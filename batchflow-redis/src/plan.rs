@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use batchflow_core::{Batch, ConflictStrategy, Schema, WriteError, fingerprint};
 
 use crate::command;
+use crate::connect::Words;
+use crate::encode::Row;
+use crate::form::Form;
 use crate::layout::{Kind, Layout, Lifetime, Rule, Shape};
 use crate::script::Script;
 
@@ -15,6 +18,9 @@ const MOST: usize = 1_024;
 /// So few rows are not worth a script.
 const FEW: usize = 4;
 
+/// What goes around a word.
+const AROUND: usize = 8;
+
 /// What is sent for rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -22,7 +28,9 @@ pub(crate) enum Way {
     Mset,
     /// One script for many rows.
     Script,
-    /// A command a row.
+    /// A command a row, all of them in one piece.
+    Pipeline,
+    /// The commands of a row, each by itself.
     Commands,
 }
 
@@ -32,6 +40,7 @@ impl Way {
         match self {
             Self::Mset => "mset",
             Self::Script => "script",
+            Self::Pipeline => "pipeline",
             Self::Commands => "commands",
         }
     }
@@ -41,7 +50,11 @@ impl Way {
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) shape: Shape,
+    /// The one command that writes a row, where one does.
+    pub(crate) form: Option<Form>,
     way: Way,
+    /// Whether rows may go as one command each, all in one piece.
+    pipelined: bool,
     /// Whether a few rows may go as commands.
     plain: bool,
     scripts: [OnceLock<Script>; 2],
@@ -70,19 +83,45 @@ impl Plan {
         // command does.
         shape.text_only = way == Way::Commands;
         shape.is_cluster = rules.cluster;
+        let form = Form::of(&shape);
         let plain = plain.is_ok() && shape.kind != Kind::Command;
+        let pipelined = rules.pipelines
+            && way != Way::Mset
+            && plain
+            && form.is_some()
+            && Form::is_whole(&shape);
         let scripts = [const { OnceLock::new() }; 2];
-        let mut plan = Self { shape, way, plain, scripts, fingerprint: 0 };
+        let mut plan = Self { shape, form, way, pipelined, plain, scripts, fingerprint: 0 };
         plan.fingerprint = fingerprint(plan.script(false).text());
         Ok(plan)
     }
 
-    /// The way for so many rows.
-    pub(crate) fn way(&self, rows: usize) -> Way {
+    /// The way for a batch. Rows of one key go by a script: of commands the later may be applied
+    /// where the earlier was refused for want of something that has come meanwhile.
+    pub(crate) fn way(&self, batch: &Batch) -> Way {
+        if self.pipelined && batch.has_distinct_keys() {
+            return Way::Pipeline;
+        }
+        self.way_of_calls(batch)
+    }
+
+    /// The way for a batch, each call of which can be preceded by another.
+    pub(crate) fn way_of_calls(&self, batch: &Batch) -> Way {
         match self.way {
-            Way::Script if rows <= FEW && self.plain => Way::Commands,
+            Way::Script if batch.len() <= FEW && self.plain => Way::Commands,
             way => way,
         }
+    }
+
+    /// The commands that write a row; several are one transaction.
+    pub(crate) fn commands(&self, row: &Row) -> Vec<Words> {
+        command::commands(&self.shape, self.form.as_ref(), row)
+    }
+
+    /// About how many bytes a row's command has beside its values.
+    pub(crate) fn overhead(&self) -> usize {
+        let names = self.shape.cells.iter().map(|cell| cell.name.len() + 2 * AROUND);
+        self.shape.prefix.len() + 4 * AROUND + names.sum::<usize>()
     }
 
     /// A hash of what is done with a row, whichever way.
@@ -101,6 +140,8 @@ impl Plan {
 pub(crate) struct Rules {
     pub(crate) scripts: bool,
     pub(crate) cluster: bool,
+    /// Whether the client sends encoded commands in one piece.
+    pub(crate) pipelines: bool,
 }
 
 type ByColumns = HashMap<Box<[usize]>, Arc<Plan>>;

@@ -10,10 +10,12 @@ const ROWS: usize = 10;
 
 /// What would be sent for a batch: its commands, and the first rows' keys and values one by one.
 pub(crate) fn preview(plan: &Plan, batch: &Batch, values: ShowValues) -> Preview {
-    let statements = match plan.way(batch.len()) {
+    let statements = match plan.way(batch) {
         Way::Mset => vec!["MSET".to_owned()],
         Way::Script => vec!["EVALSHA".to_owned(), plan.script(false).text().to_owned()],
-        Way::Commands => vec![format!("commands of the {} layout", plan.shape.kind.as_str())],
+        Way::Pipeline | Way::Commands => {
+            vec![format!("commands of the {} layout", plan.shape.kind.as_str())]
+        }
     };
     let mut parameters = Vec::new();
     let mut row = Row::default();

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use crate::cluster::slot;
 use crate::codes;
 use crate::command;
-use crate::connect::{Connection, Lost, Reply, Words};
+use crate::connect::{Connection, Encoded, Lost, Reply, Words};
 use crate::error;
 use crate::layout::{Kind, Shape};
 use crate::plan::Plan;
@@ -173,6 +173,9 @@ async fn run(line: Line<'_>, plan: &Plan, unit: &Unit) -> Result<Vec<Verdict>, L
             Ok(vec![reply.error().map_or(Verdict::Written, of_call); rows])
         }
         Body::Script { packed, nulls } => run_script(line, plan.script(*nulls), packed, rows).await,
+        Body::Pipeline { commands, counts } => {
+            run_pipeline(line, &plan.shape, commands, counts).await
+        }
         Body::Commands(commands) if plan.shape.is_one_line() => {
             run_in_line(line, &plan.shape, commands).await
         }
@@ -222,6 +225,22 @@ fn of_rows(refused: &[Reply], rows: usize) -> Option<Vec<Verdict>> {
 fn unreadable(rows: usize) -> Vec<Verdict> {
     let error = WriteError::new(ErrorKind::Internal).outcome_unknown();
     vec![Verdict::Unknown(error.with_message("the server answers a script as no Redis does")); rows]
+}
+
+async fn run_pipeline(
+    line: Line<'_>,
+    shape: &Shape,
+    commands: &Encoded,
+    counts: &[usize],
+) -> Result<Vec<Verdict>, Lost> {
+    let replies = line.connection.send(commands).await?;
+    let mut rest = replies.as_slice();
+    let own = |count: &usize| {
+        let (own, after) = rest.split_at_checked(*count).unwrap_or_default();
+        rest = after;
+        of_commands(shape, own)
+    };
+    Ok(counts.iter().map(own).collect())
 }
 
 async fn run_commands(

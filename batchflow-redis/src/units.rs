@@ -3,8 +3,7 @@
 use batchflow_core::{Batch, Verdict, WriteError};
 use bytes::Bytes;
 
-use crate::command;
-use crate::connect::Words;
+use crate::connect::{Encoded, Words};
 use crate::encode::{Packed, Row, Spans};
 use crate::layout::Kind;
 use crate::plan::{Plan, Way};
@@ -17,6 +16,11 @@ const SCRIPT_BYTES: usize = 512 << 10;
 /// The most pairs and bytes of an `MSET`.
 const MSET_PAIRS: usize = 1_000;
 const MSET_BYTES: usize = 1 << 20;
+
+/// The most rows and bytes of commands in one piece: what is held in memory. The server reads 16 KiB
+/// at a time, and turns to others in between.
+const PIPELINE_ROWS: usize = 1_000;
+const PIPELINE_BYTES: usize = 1 << 20;
 
 /// The most rows that are sent as commands before their answers are waited for.
 const COMMAND_ROWS: usize = 250;
@@ -37,22 +41,27 @@ pub(crate) enum Body {
         packed: Bytes,
         nulls: bool,
     },
+    Pipeline {
+        commands: Encoded,
+        /// How many commands are each row's.
+        counts: Vec<usize>,
+    },
     /// The commands of each row.
     Commands(Vec<Vec<Words>>),
 }
 
-/// Encodes a batch into units, in order, for each of so many places that a row may go to; `None` is
-/// none of them. A row that cannot be encoded has its verdict at once, and so has one that has nowhere
-/// to go.
+/// Encodes a batch into units of one way, in order, for each of so many places that a row may go to;
+/// `None` is none of them. A row that cannot be encoded has its verdict at once, and so has one that
+/// has nowhere to go.
 pub(crate) fn units(
     plan: &Plan,
     batch: &Batch,
+    way: Way,
     places: usize,
     mut place: impl FnMut(usize, &Row) -> Result<Option<usize>, WriteError>,
     verdicts: &mut [Option<Verdict>],
 ) -> Vec<Vec<Unit>> {
     let (rows, bytes) = (batch.len(), batch.size_bytes());
-    let way = plan.way(rows);
     let share = |of: usize| of.div_ceil(places.max(1));
     let mut buildings: Vec<Building<'_>> =
         (0..places).map(|_| Building::new(plan, way, share(rows), share(bytes))).collect();
@@ -83,23 +92,30 @@ struct Building<'a> {
     nulls: bool,
     packed: Packed,
     words: Spans,
+    encoded: Encoded,
+    counts: Vec<usize>,
     commands: Vec<Vec<Words>>,
 }
 
 impl<'a> Building<'a> {
     /// With room for rows of so many bytes.
     fn new(plan: &'a Plan, way: Way, rows: usize, bytes: usize) -> Self {
-        let (packed, words) = match way {
+        let (mut packed, mut words) = (Packed::default(), Spans::default());
+        let mut encoded = Encoded::default();
+        match way {
             Way::Script => {
                 let share = bytes / rows.max(1) * rows.min(SCRIPT_ROWS);
-                (Packed::with_room(share.min(SCRIPT_BYTES)), Spans::default())
+                packed = Packed::with_room(share.min(SCRIPT_BYTES));
             }
             Way::Mset => {
-                let rows = rows.min(MSET_PAIRS);
-                (Packed::default(), Spans::with_room(bytes.min(MSET_BYTES), 2 * rows))
+                words = Spans::with_room(bytes.min(MSET_BYTES), 2 * rows.min(MSET_PAIRS));
             }
-            Way::Commands => (Packed::default(), Spans::default()),
-        };
+            Way::Pipeline => {
+                let share = bytes / rows.max(1) + plan.overhead();
+                encoded = Encoded::with_room((share * rows.min(PIPELINE_ROWS)).min(PIPELINE_BYTES));
+            }
+            Way::Commands => {}
+        }
         Self {
             plan,
             way,
@@ -109,13 +125,15 @@ impl<'a> Building<'a> {
             nulls: false,
             packed,
             words,
+            encoded,
+            counts: Vec::new(),
             commands: Vec::new(),
         }
     }
 
     fn push(&mut self, at: usize, row: &Row) {
         if self.is_full(row) {
-            self.cut();
+            self.cut(false);
         }
         match self.way {
             Way::Mset => row.parts().flatten().for_each(|part| self.words.push(part)),
@@ -124,10 +142,23 @@ impl<'a> Building<'a> {
                 self.packed.push(row);
                 self.nulls |= row.has_null();
             }
-            Way::Commands => self.commands.push(command::commands(&self.plan.shape, row)),
+            Way::Pipeline => self.pipeline(row),
+            Way::Commands => self.commands.push(self.plan.commands(row)),
         }
         self.rows.push(at);
         self.size += row.size();
+    }
+
+    fn pipeline(&mut self, row: &Row) {
+        let before = self.encoded.answers();
+        match &self.plan.form {
+            // NULL takes a field away.
+            Some(form) if self.plan.shape.kind != Kind::Hash || !row.has_null() => {
+                form.encode(row, &mut self.encoded);
+            }
+            _ => self.plan.commands(row).iter().for_each(|words| self.encoded.command(words)),
+        }
+        self.counts.push(self.encoded.answers() - before);
     }
 
     /// Whether another row would be too many.
@@ -140,28 +171,40 @@ impl<'a> Building<'a> {
                     let elements = self.packed.elements() + row.parts().len();
                     rows >= SCRIPT_ROWS || elements > SCRIPT_ELEMENTS || size > SCRIPT_BYTES
                 }
+                Way::Pipeline => {
+                    let size = self.encoded.bytes().len() + self.plan.overhead() + row.size();
+                    rows >= PIPELINE_ROWS || size > PIPELINE_BYTES
+                }
                 Way::Commands => rows >= COMMAND_ROWS || size > COMMAND_BYTES,
             }
     }
 
-    fn cut(&mut self) {
+    fn cut(&mut self, is_last: bool) {
         let rows = std::mem::take(&mut self.rows);
         if rows.is_empty() {
             return;
         }
         self.size = 0;
+        // The next one is mostly as large.
+        let room = |size: usize| if is_last { 0 } else { size + size / 8 };
         let body = match self.way {
             Way::Mset => {
                 let (bytes, words) = self.words.room();
-                let next = Spans::with_room(bytes + bytes / 8, words);
+                let next = Spans::with_room(room(bytes), if is_last { 0 } else { words });
                 Body::Mset(std::mem::replace(&mut self.words, next).finish())
             }
             Way::Script => {
-                // The next one is mostly as large.
-                let next = Packed::with_room(self.packed.size() + self.packed.size() / 8);
+                let next = Packed::with_room(room(self.packed.size()));
                 Body::Script {
                     packed: std::mem::replace(&mut self.packed, next).finish(),
                     nulls: std::mem::take(&mut self.nulls),
+                }
+            }
+            Way::Pipeline => {
+                let next = Encoded::with_room(room(self.encoded.bytes().len()));
+                Body::Pipeline {
+                    commands: std::mem::replace(&mut self.encoded, next),
+                    counts: std::mem::take(&mut self.counts),
                 }
             }
             Way::Commands => Body::Commands(std::mem::take(&mut self.commands)),
@@ -170,7 +213,7 @@ impl<'a> Building<'a> {
     }
 
     fn finish(mut self) -> Vec<Unit> {
-        self.cut();
+        self.cut(true);
         self.units
     }
 }

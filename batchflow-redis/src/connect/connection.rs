@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use fred::clients::Client;
-use fred::interfaces::ClientLike;
-use fred::types::{ClusterHash, ConnectHandle, CustomCommand, Value};
 use futures_util::future::join_all;
 
-use super::{Name, Reply, Words};
+use super::fred::Fred;
+#[cfg(feature = "redis-client")]
+use super::redis::Redis;
+use super::{Encoded, Reply, Words};
 
 /// One connection to one server.
 ///
@@ -15,8 +15,14 @@ use super::{Name, Reply, Words};
 /// whatever it was doing.
 pub(crate) struct Connection {
     pub(super) client: Client,
-    pub(super) task: Task,
     pub(super) identity: Option<Identity>,
+}
+
+/// Whose connection it is.
+pub(super) enum Client {
+    Fred(Fred),
+    #[cfg(feature = "redis-client")]
+    Redis(Redis),
 }
 
 /// The connection was lost, or the client gave up on it: whether the command was executed is not
@@ -40,40 +46,53 @@ impl Connection {
 
     /// Whether the connection is open as far as this side knows.
     pub(crate) fn is_open(&self) -> bool {
-        !self.task.0.is_finished() && self.client.is_connected()
+        match &self.client {
+            Client::Fred(fred) => fred.is_open(),
+            #[cfg(feature = "redis-client")]
+            Client::Redis(redis) => redis.is_open(),
+        }
     }
 
     /// Sends one command and waits for its answer.
     pub(crate) async fn call(&self, words: Words) -> Result<Reply, Lost> {
-        let hash = ClusterHash::FirstKey;
-        let command = match words.name {
-            Name::Static(name) => CustomCommand::new_static(name, hash, false),
-            Name::Own(name) => CustomCommand::new(&*name, hash, false),
-        };
-        let args: Vec<Value> = words.args.into_iter().map(Value::Bytes).collect();
-        match self.client.custom_raw(command, args).await {
-            Ok(frame) => Ok(Reply::from_frame(frame)),
-            Err(error) => Err(Lost(error.details().to_owned())),
+        match &self.client {
+            Client::Fred(fred) => fred.call(words).await,
+            #[cfg(feature = "redis-client")]
+            Client::Redis(redis) => redis.call(&words).await,
         }
     }
 
     /// Sends commands without waiting in between, and waits for all answers.
     pub(crate) async fn call_all(&self, commands: Vec<Words>) -> Vec<Result<Reply, Lost>> {
-        join_all(commands.into_iter().map(|words| self.call(words))).await
+        match &self.client {
+            Client::Fred(fred) => {
+                join_all(commands.into_iter().map(|words| fred.call(words))).await
+            }
+            #[cfg(feature = "redis-client")]
+            Client::Redis(redis) => redis.call_all(&commands).await,
+        }
+    }
+
+    /// Sends encoded commands in one piece, and waits for all answers. What
+    /// [is not pipelined](super::Opener::pipelines) sends none.
+    #[cfg_attr(
+        not(feature = "redis-client"),
+        allow(clippy::unused_async, reason = "the other client waits")
+    )]
+    pub(crate) async fn send(&self, commands: &Encoded) -> Result<Vec<Reply>, Lost> {
+        match &self.client {
+            Client::Fred(_) => {
+                let _ = commands;
+                Err(Lost("this client encodes commands itself".to_owned()))
+            }
+            #[cfg(feature = "redis-client")]
+            Client::Redis(redis) => redis.send(commands).await,
+        }
     }
 }
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("identity", &self.identity).finish_non_exhaustive()
-    }
-}
-
-/// The client's own task. The client leaves it running when it is dropped.
-pub(super) struct Task(pub(super) ConnectHandle);
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

@@ -1,14 +1,20 @@
-//! The seam around the client crate: everything of fred's that the driver uses is in here.
+//! The seam around the clients: everything of theirs that the driver uses is in here, a client a
+//! file.
 //!
-//! A [`Connection`] is one connection to one server. The client neither reconnects it nor sends
-//! anything twice: what happens after a failure is decided by the driver, which must know what was
-//! sent where.
+//! A [`Connection`] is one connection to one server. No client reconnects it or sends anything
+//! twice: what happens after a failure is decided by the driver, which must know what was sent
+//! where.
 
 mod connection;
+mod encoded;
+mod fred;
 mod open;
+#[cfg(feature = "redis-client")]
+mod redis;
 mod reply;
 
 pub(crate) use connection::{Connection, Identity, Lost};
+pub(crate) use encoded::{Encoded, Literal};
 pub(crate) use open::{Node, Opener};
 pub(crate) use reply::Reply;
 

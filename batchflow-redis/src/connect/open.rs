@@ -4,23 +4,19 @@ use std::fmt;
 use std::time::Duration;
 
 use batchflow_core::{ConfigError, ErrorKind, Stage, WriteError};
-use fred::clients::{Client, Pool};
+use fred::clients;
 use fred::interfaces::ClientLike;
 use fred::types::RespVersion;
-use fred::types::config::{
-    Config, ConnectionConfig, PerformanceConfig, Server, ServerConfig, TcpConfig,
-};
+use fred::types::config::{Config, ConnectionConfig, Server, ServerConfig, TcpConfig};
 use tokio::time::timeout;
 
 use super::Words;
-use super::connection::{Connection, Identity, Task};
+use super::connection::{self, Connection, Identity};
+use super::fred::Fred;
+#[cfg(feature = "redis-client")]
+use super::redis::Redis;
+use crate::config::Client;
 use crate::error;
-
-/// The commands that the client gathers before it writes.
-const FEED: u64 = 1_000;
-
-/// How often it is looked whether the client is connected, should its word be missed.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// What is said of a server for want of anything better.
 const UNREACHABLE: &str = "the server cannot be reached";
@@ -57,6 +53,7 @@ impl fmt::Debug for Node {
 pub(crate) struct Opener {
     config: Config,
     connection: ConnectionConfig,
+    client: Client,
 }
 
 impl Opener {
@@ -83,12 +80,12 @@ impl Opener {
     }
 
     /// As a client was configured.
-    pub(crate) fn from_client(client: &Client) -> Self {
+    pub(crate) fn from_client(client: &clients::Client) -> Self {
         Self::new(client.client_config(), client.connection_config().clone())
     }
 
     /// As the clients of a pool were configured, and how many they are.
-    pub(crate) fn from_pool(pool: &Pool) -> (Self, usize) {
+    pub(crate) fn from_pool(pool: &clients::Pool) -> (Self, usize) {
         (Self::from_client(pool.next()), pool.size())
     }
 
@@ -100,7 +97,7 @@ impl Opener {
         connection.disable_cluster_health_check = true;
         connection.max_command_buffer_len = 0;
         connection.tcp = TcpConfig { nodelay: Some(true), ..connection.tcp };
-        Self { config, connection }
+        Self { config, connection, client: Client::default() }
     }
 
     /// Nodes of the cluster that it leads to; `None` where it is none.
@@ -110,6 +107,20 @@ impl Opener {
         }
         let node = |server: Server| Node { host: server.host.to_string(), port: server.port };
         Some(self.config.server.hosts().into_iter().map(node).collect())
+    }
+
+    /// Whose connections are opened.
+    pub(crate) fn set_client(&mut self, client: Client) {
+        self.client = client;
+    }
+
+    /// Whether the client sends [encoded commands](Connection::send).
+    pub(crate) fn pipelines(&self) -> bool {
+        match self.client {
+            Client::Fred => false,
+            #[cfg(feature = "redis-client")]
+            Client::Redis => true,
+        }
     }
 
     /// How long opening a connection may take.
@@ -154,29 +165,20 @@ impl Opener {
             config.server = ServerConfig::Centralized { server };
         }
         if config.server.is_clustered() {
-            // The client would find nodes by itself, and send there what it likes.
+            // A client would find nodes by itself, and send there what it likes.
             let error = WriteError::new(ErrorKind::Internal).at(Stage::Connect);
             return Err(error.with_message("no node of the cluster was named"));
         }
-        let speed = PerformanceConfig { max_feed_count: FEED, ..PerformanceConfig::default() };
-        let client = Client::new(config, Some(speed), Some(self.connection.clone()), None);
-        let mut task = Task(client.connect());
-        loop {
-            let connected = tokio::select! {
-                biased;
-                connected = timeout(LOOK, client.wait_for_connect()) => connected,
-                ended = &mut task.0 => match ended {
-                    Ok(Err(error)) => Ok(Err(error)),
-                    _ => return Err(refused("the connection was closed at once")),
-                },
-            };
-            match connected {
-                Ok(Ok(())) => break,
-                Ok(Err(error)) => return Err(unreachable(error.details())),
-                Err(_look_again) => {}
+        let client = match self.client {
+            Client::Fred => {
+                connection::Client::Fred(Fred::open(config, self.connection.clone()).await?)
             }
-        }
-        let mut connection = Connection { client, task, identity: None };
+            #[cfg(feature = "redis-client")]
+            Client::Redis => connection::Client::Redis(
+                Redis::open(&config, self.connection.connection_timeout).await?,
+            ),
+        };
+        let mut connection = Connection { client, identity: None };
         connection.identity = identity(&connection).await?;
         Ok(connection)
     }
@@ -206,8 +208,8 @@ fn parse_identity(info: &str) -> Option<Identity> {
     Some(Identity { id: field("id")?, address: field("addr")? })
 }
 
-/// The client's words for why there is no connection.
-fn unreachable(details: &str) -> WriteError {
+/// A client's words for why there is no connection.
+pub(super) fn unreachable(details: &str) -> WriteError {
     let error = error::of_reply(details).at(Stage::Connect);
     match error.kind() {
         // What no table of codes knows is the client's own or the system's.
@@ -229,7 +231,7 @@ fn of_node(error: WriteError, node: &Node) -> WriteError {
     error.with_message(message)
 }
 
-fn refused(why: &str) -> WriteError {
+pub(super) fn refused(why: &str) -> WriteError {
     WriteError::new(ErrorKind::Connection).at(Stage::Connect).with_message(why)
 }
 

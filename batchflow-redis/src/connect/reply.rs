@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use fred::types::Resp3Frame;
 
 /// What a server answers to one command, whichever protocol it speaks.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,26 +18,6 @@ pub(crate) enum Reply {
 }
 
 impl Reply {
-    pub(super) fn from_frame(frame: Resp3Frame) -> Self {
-        match frame {
-            Resp3Frame::Null => Self::Nil,
-            Resp3Frame::Number { data, .. } => Self::Int(data),
-            Resp3Frame::Boolean { data, .. } => Self::Int(data.into()),
-            Resp3Frame::BlobString { data, .. }
-            | Resp3Frame::SimpleString { data, .. }
-            | Resp3Frame::VerbatimString { data, .. }
-            | Resp3Frame::BigNumber { data, .. } => Self::Text(data),
-            Resp3Frame::SimpleError { data, .. } => Self::Error((*data).into()),
-            Resp3Frame::BlobError { data, .. } => {
-                Self::Error(String::from_utf8_lossy(&data).into())
-            }
-            Resp3Frame::Array { data, .. } | Resp3Frame::Push { data, .. } => {
-                Self::Array(data.into_iter().map(Self::from_frame).collect())
-            }
-            _ => Self::Other,
-        }
-    }
-
     /// The reply as text, if it is any.
     pub(crate) fn text(&self) -> Option<&str> {
         match self {

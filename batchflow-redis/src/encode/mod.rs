@@ -6,6 +6,7 @@ mod pack;
 mod text;
 
 use batchflow_core::{Batch, ErrorKind, Stage, ValueRef, WriteError};
+use bytes::Bytes;
 
 pub(crate) use json::string as json_string;
 pub(crate) use pack::{Packed, Spans};
@@ -27,6 +28,17 @@ impl Row {
     /// Every part, NULL as `None`.
     pub(crate) fn parts(&self) -> impl ExactSizeIterator<Item = Option<&[u8]>> {
         self.parts.iter().map(|part| part.map(|(start, end)| self.slice(start, end)))
+    }
+
+    /// One part; `None` where it is NULL, or there is none.
+    pub(crate) fn part(&self, at: usize) -> Option<&[u8]> {
+        let (start, end) = self.parts.get(at).copied().flatten()?;
+        Some(self.slice(start, end))
+    }
+
+    /// One part by itself; nothing at all where it is NULL.
+    pub(crate) fn part_bytes(&self, at: usize) -> Bytes {
+        Bytes::copy_from_slice(self.part(at).unwrap_or_default())
     }
 
     fn slice(&self, start: u32, end: u32) -> &[u8] {
@@ -59,7 +71,8 @@ impl Row {
             if value.is_null() {
                 return Err(refuse(batch, member, "a member cannot be NULL"));
             }
-            self.part(|out| key::write(value, out)).map_err(|why| refuse(batch, member, why))?;
+            self.write_part(|out| key::write(value, out))
+                .map_err(|why| refuse(batch, member, why))?;
         }
         if shape.kind == Kind::Json {
             self.document(shape, batch, row)?;
@@ -85,7 +98,7 @@ impl Row {
     }
 
     /// Appends a part.
-    fn part(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Fit<()>) -> Fit<()> {
+    fn write_part(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Fit<()>) -> Fit<()> {
         let start = self.bytes.len() as u32;
         write(&mut self.bytes)?;
         self.parts.push(Some((start, self.bytes.len() as u32)));
@@ -123,10 +136,10 @@ impl Row {
             };
         }
         match (kind, cell.rule) {
-            (Kind::SortedSet, _) => self.part(|out| text::score(value, out)),
-            (_, Rule::Add) => self.part(|out| text::addend(value, out)),
-            (_, Rule::Max | Rule::Min) => self.part(|out| text::ordered(value, out)),
-            _ => self.part(|out| text::write(value, out)),
+            (Kind::SortedSet, _) => self.write_part(|out| text::score(value, out)),
+            (_, Rule::Add) => self.write_part(|out| text::addend(value, out)),
+            (_, Rule::Max | Rule::Min) => self.write_part(|out| text::ordered(value, out)),
+            _ => self.write_part(|out| text::write(value, out)),
         }
     }
 
@@ -176,7 +189,7 @@ impl Row {
                 }
                 _ => {}
             }
-            self.part(|out| text::write(value, out))
+            self.write_part(|out| text::write(value, out))
                 .map_err(|why| refuse(batch, cell.column, why))?;
         }
         crate::command::check(self.parts().flatten()).map_err(|why| {
@@ -190,7 +203,7 @@ impl Row {
             self.parts.push(None);
             return Ok(());
         }
-        self.part(|out| text::millis(value, out))
+        self.write_part(|out| text::millis(value, out))
     }
 }
 

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use batchflow_core::conformance::{self, Harness, Model, sort_rows};
 use batchflow_core::testing::{Column, Ending, Proxy, Table};
 use batchflow_redis::{
-    BatchFlow, ColumnKind, ConflictStrategy, Date, Driver, Layout, Merge, Outcome, RedisDriver,
-    Request, Schema, Time, Timestamp, Value,
+    BatchFlow, ColumnKind, ConflictStrategy, Date, Driver, Layout, Merge, Outcome, Request, Schema,
+    Time, Timestamp, Value,
 };
 
-use crate::support::{Direct, address, by_user, fresh, is_cluster, through, url};
+use crate::support::{Direct, address, by_user, connect, fresh, is_cluster, through, url};
 
 /// Seeds of each random test.
 const SEEDS: std::ops::Range<u64> = 0..40;
@@ -107,7 +107,7 @@ impl Harness for Server {
             Some(proxy) => through(&self.url, proxy.address()),
             None => self.url.clone(),
         };
-        let driver = RedisDriver::connect(&url).await.unwrap();
+        let driver = connect(&url).await.unwrap();
         let mut driver = if self.scripts { driver } else { driver.without_scripts() };
         for table in self.tables.lock().unwrap().iter() {
             driver = driver.layout(table, layout(table));

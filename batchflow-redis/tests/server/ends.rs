@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use batchflow_core::testing::Proxy;
 use batchflow_redis::{
-    Applied, Attempt, Batch, ConflictStrategy, Driver, Layout, RedisConfig, RedisDriver, Schema,
-    Settled, Verdict,
+    Applied, Attempt, Batch, ConflictStrategy, Driver, Layout, RedisDriver, Schema, Settled,
+    Verdict,
 };
 use tokio::time::timeout;
 
-use crate::support::{Direct, address, fresh, through, url};
+use crate::support::{Direct, address, config, fresh, through, url};
 
 /// A table of strings, and a connection past the driver.
 struct Place {
@@ -26,7 +26,7 @@ impl Place {
     }
 
     async fn driver(&self, url: &str) -> RedisDriver {
-        let config = RedisConfig::from_url(url).unwrap().connect_timeout(Duration::from_secs(2));
+        let config = config(url).connect_timeout(Duration::from_secs(2));
         let driver = RedisDriver::connect_with(config).await.unwrap();
         driver.layout(&self.table, Layout::string(format!("{}:", self.table)))
     }

@@ -11,6 +11,7 @@ mod support;
 
 mod clients;
 mod conformance;
+mod connecting;
 mod ends;
 /// Tests that kill, cut and stall connections.
 mod faults;

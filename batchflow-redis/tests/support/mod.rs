@@ -11,12 +11,45 @@ pub(crate) use direct::Direct;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use batchflow_redis::{Attempt, Batch, Driver, Report, Request, Verdict};
+use batchflow_redis::client::types::Builder;
+use batchflow_redis::client::types::config::Config;
+use batchflow_redis::{
+    Attempt, Batch, Client, Driver, RedisConfig, RedisDriver, Report, Request, Verdict, WriteError,
+};
 
 /// The server that all tests share: none may stop it, or change its settings.
 pub(crate) fn url() -> String {
     let url = std::env::var("BATCHFLOW_REDIS_URL");
     url.expect("no BATCHFLOW_REDIS_URL names a server: cargo xtask integration starts one")
+}
+
+/// Whose connections are tested: those of `BATCHFLOW_REDIS_CLIENT`; left out, fred's.
+pub(crate) fn tested_client() -> Client {
+    match std::env::var("BATCHFLOW_REDIS_CLIENT").as_deref() {
+        Err(_) => Client::Fred,
+        #[cfg(feature = "redis-client")]
+        Ok("redis") => Client::Redis,
+        Ok(other) => panic!("there is no client {other:?} here"),
+    }
+}
+
+/// The configuration that is tested.
+pub(crate) fn config(url: &str) -> RedisConfig {
+    RedisConfig::from_url(url).unwrap().client(tested_client())
+}
+
+/// Connects as is tested.
+pub(crate) async fn connect(url: &str) -> Result<RedisDriver, WriteError> {
+    match RedisConfig::from_url(url) {
+        Ok(config) => RedisDriver::connect_with(config.client(tested_client())).await,
+        Err(_) => RedisDriver::connect(url).await,
+    }
+}
+
+/// Connects as is tested, and as a client of fred's would be configured.
+pub(crate) async fn connect_as(config: Config) -> Result<RedisDriver, WriteError> {
+    let client = Builder::from_config(config).build().unwrap();
+    RedisDriver::connect_with(RedisConfig::from_client(&client).client(tested_client())).await
 }
 
 /// Writes rows by a driver, all at once, and shows each one's verdict: `written`, or the error's

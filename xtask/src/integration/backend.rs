@@ -176,7 +176,14 @@ fn mysql(context: &Context, options: &Options) -> Result<Found, Error> {
 
 fn redis(context: &Context, options: &Options) -> Result<Found, Error> {
     let programs = || redis::Program::find(&options.redis, &context.account);
-    let mut found = Found { variants: vec![Arc::new(redis::Cluster)], ..Found::default() };
+    let mut found = Found {
+        variants: vec![
+            Arc::new(redis::Cluster(redis::Client::Usual)),
+            Arc::new(redis::By(redis::Client::Redis)),
+            Arc::new(redis::Cluster(redis::Client::Redis)),
+        ],
+        ..Found::default()
+    };
     let mut here = programs()?;
     if here.is_empty() {
         if let Some(image) = Image::fetch(&docker::REDIS, context)? {

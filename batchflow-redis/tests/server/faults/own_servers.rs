@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use batchflow_redis::{ErrorKind, Layout, RedisDriver, Schema};
+use batchflow_redis::{ErrorKind, Layout, Schema};
 
 use super::fire::{in_time, join};
 use super::rig::Rig;
 use crate::support::servers::Servers;
-use crate::support::{Direct, seeds, write};
+use crate::support::{Direct, connect, seeds, write};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Redis: cargo xtask integration"]
@@ -77,7 +77,7 @@ async fn promise_5_what_is_to_be_replaced_is_kept_where_there_is_no_memory_for_t
     let server = Servers::connect().server("").await;
     let mut direct = Direct::connect(&server.url).await;
     for scripts in [true, false] {
-        let driver = RedisDriver::connect(&server.url).await.unwrap();
+        let driver = connect(&server.url).await.unwrap();
         let driver = driver.layout("t", Layout::hash("t:"));
         let driver = if scripts { driver } else { driver.without_scripts() };
         let replace = batchflow_redis::ConflictStrategy::Replace;

@@ -1,14 +1,11 @@
 //! What a cluster's nodes say to who asks the wrong one.
 
-use batchflow_redis::client::types::Builder;
 use batchflow_redis::client::types::config::Config;
-use batchflow_redis::{
-    ConflictStrategy, ErrorKind, Layout, Merge, RedisDriver, Request, Schema, Value,
-};
+use batchflow_redis::{ConflictStrategy, ErrorKind, Layout, Merge, Request, Schema, Value};
 
 use crate::support::cluster::Cluster;
 use crate::support::servers::Servers;
-use crate::support::{Direct, write};
+use crate::support::{Direct, connect, connect_as, write};
 
 /// Rows of one slot: their keys' names have it in braces.
 const SLOT_OF: &str = "moving";
@@ -37,7 +34,7 @@ async fn rows_whose_slot_is_on_its_way_are_written_where_their_key_belongs() {
             let present = [format!("SET {prefix}s0 old"), format!("RPUSH {prefix}l old")];
             let present: Vec<&str> = present.iter().map(|command| &**command).collect();
             let (from, to, slot) = on_its_way(&cluster, &present).await;
-            let driver = RedisDriver::connect(&cluster.url).await.unwrap();
+            let driver = connect(&cluster.url).await.unwrap();
             let driver = driver
                 .layout("strings", Layout::string(format!("{prefix}s")))
                 .layout("sums", Layout::string(format!("{prefix}n")))
@@ -100,7 +97,7 @@ async fn who_takes_a_node_for_a_server_and_a_cluster_for_one_is_told() {
     let rows = |count: i64| -> Vec<Request> {
         (0..count).map(|id| schema.row((id, Value::from(1_i64))).unwrap()).collect()
     };
-    let driver = RedisDriver::connect(&cluster.nodes[0].url).await.unwrap();
+    let driver = connect(&cluster.nodes[0].url).await.unwrap();
     for count in [4, 40] {
         let verdicts = write(&driver, rows(count)).await;
         let told = verdicts.iter().filter(|verdict| verdict.contains("redis-cluster://")).count();
@@ -109,13 +106,11 @@ async fn who_takes_a_node_for_a_server_and_a_cluster_for_one_is_told() {
     }
     let one = Servers::connect().server("").await;
     let url = one.url.replacen("redis://", "redis-cluster://", 1);
-    let error = RedisDriver::connect(&url).await.unwrap_err();
+    let error = connect(&url).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Schema, "{error}");
 
     // A client that is configured for a cluster has its nodes found by the driver.
-    let config = Config::from_url(&cluster.url).unwrap();
-    let client = Builder::from_config(config).build().unwrap();
-    let driver = RedisDriver::from_client(&client);
+    let driver = connect_as(Config::from_url(&cluster.url).unwrap()).await.unwrap();
     assert_eq!(write(&driver, rows(40)).await, vec!["written"; 40]);
 
     // A command's key has to be where the driver looks for it, on whichever node it is.

@@ -7,13 +7,13 @@ use std::time::Duration;
 use batchflow_core::conformance::{Fate, History};
 use batchflow_core::testing::{Column, Table};
 use batchflow_redis::{
-    BatchFlow, ColumnKind, ConflictStrategy, Layout, Merge, RedisConfig, RedisDriver, Request,
-    RetryPolicy, Schema, Stats, Value,
+    BatchFlow, ColumnKind, ConflictStrategy, Layout, Merge, RedisDriver, Request, RetryPolicy,
+    Schema, Stats, Value,
 };
 use tokio::task::JoinSet;
 
 use super::fire::{in_time, judge};
-use crate::support::{Direct, fresh, url};
+use crate::support::{Direct, config, fresh, url};
 
 /// Keys of each hash table: few, so that each is written again and again.
 const KEYS: i64 = 60;
@@ -77,7 +77,7 @@ impl Rig {
     /// A flow to `target` that writes tables of its own.
     pub(super) async fn new(target: &str, seed: u64) -> Self {
         let tables = Kind::ALL.map(table);
-        let config = RedisConfig::from_url(target).unwrap().pool_size(4);
+        let config = config(target).pool_size(4);
         let config = config.connect_timeout(Duration::from_secs(1));
         let mut driver = RedisDriver::connect_with(config).await.unwrap();
         for (kind, (_, table)) in Kind::ALL.into_iter().zip(&tables) {

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use batchflow_redis::{
-    BatchFlow, ConflictStrategy, Driver, Layout, RedisDriver, Request, Schema, Value,
-};
+use batchflow_redis::{BatchFlow, ConflictStrategy, Driver, Layout, Request, Schema, Value};
 
-use crate::support::{Direct, fresh, url, write};
+use crate::support::{Direct, connect, fresh, url, write};
 
 #[tokio::test]
 #[ignore = "needs Redis: cargo xtask integration"]
@@ -24,7 +22,7 @@ async fn promise_3_streams_and_lists_append_in_order() {
     for scripts in [true, false] {
         for key in [true, false] {
             let (stream, list) = (fresh("stream"), fresh("list"));
-            let driver = RedisDriver::connect(&url()).await.unwrap();
+            let driver = connect(&url()).await.unwrap();
             let driver = if scripts { driver } else { driver.without_scripts() };
             let ttl = Duration::from_secs(50);
             let (as_stream, as_list) = (Layout::stream(&stream), Layout::list(&list));
@@ -61,7 +59,7 @@ async fn promise_3_streams_and_lists_append_in_order() {
             }
         }
     }
-    let driver = RedisDriver::connect(&url()).await.unwrap();
+    let driver = connect(&url()).await.unwrap();
     let driver = driver.layout(&table, Layout::stream(&table).max_len(100));
     let schema = Schema::builder(&table).columns(["n", "m"]).build().unwrap();
     let rows = (0..1_000_i64).map(|n| schema.row((n, Value::Null)).unwrap()).collect();
@@ -75,7 +73,7 @@ async fn promise_3_streams_and_lists_append_in_order() {
 async fn promise_3_rows_without_a_key_are_appended_in_order_whatever_the_concurrency() {
     for scripts in [true, false] {
         let (list, queue) = (fresh("list"), fresh("queue"));
-        let driver = RedisDriver::connect(&url()).await.unwrap();
+        let driver = connect(&url()).await.unwrap();
         let driver = if scripts { driver } else { driver.without_scripts() };
         let driver = driver.layout(&list, Layout::list(&list)).layout(&queue, Layout::command());
         let flow = BatchFlow::builder(driver).flush_size(20).concurrency(8).build().unwrap();

@@ -1,8 +1,8 @@
 //! Rows that are commands.
 
-use batchflow_redis::{ConflictStrategy, Layout, RedisDriver, Schema, Value};
+use batchflow_redis::{ConflictStrategy, Layout, Schema, Value};
 
-use crate::support::{Direct, fresh, url, write};
+use crate::support::{Direct, connect, fresh, url, write};
 
 #[tokio::test]
 #[ignore = "needs Redis: cargo xtask integration"]
@@ -10,7 +10,7 @@ async fn rows_that_are_commands() {
     use ConflictStrategy::Fail;
     for scripts in [true, false] {
         let table = fresh("commands");
-        let driver = RedisDriver::connect(&url()).await.unwrap().layout(&table, Layout::command());
+        let driver = connect(&url()).await.unwrap().layout(&table, Layout::command());
         let driver = if scripts { driver } else { driver.without_scripts() };
         let columns = ["command", "key", "a", "b", "c"];
         let schema = Schema::builder(&table).columns(columns).on_conflict(Fail).build().unwrap();

@@ -1,14 +1,14 @@
 //! What keys look like.
 
-use batchflow_redis::{ConflictStrategy, Layout, RedisDriver, Schema};
+use batchflow_redis::{ConflictStrategy, Layout, Schema};
 
-use crate::support::{Direct, fresh, url, write};
+use crate::support::{Direct, connect, fresh, url, write};
 
 #[tokio::test]
 #[ignore = "needs Redis: cargo xtask integration"]
 async fn keys_of_several_columns_never_become_one() {
     let table = fresh("keys");
-    let driver = RedisDriver::connect(&url()).await.unwrap();
+    let driver = connect(&url()).await.unwrap();
     let driver = driver.layout(&table, Layout::string(format!("{table}/")));
     let schema = Schema::builder(&table).columns(["a", "b", "v"]).key(["a", "b"]);
     let schema = schema.on_conflict(ConflictStrategy::Fail).build().unwrap();

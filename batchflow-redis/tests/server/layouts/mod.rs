@@ -11,11 +11,9 @@ mod rules;
 mod sets;
 mod strings;
 
-use batchflow_redis::{
-    Driver, ErrorKind, Layout, RedisDriver, Request, Schema, SchemaBuilder, Value,
-};
+use batchflow_redis::{Driver, ErrorKind, Layout, Request, Schema, SchemaBuilder, Value};
 
-use crate::support::{Direct, fresh, url, write};
+use crate::support::{Direct, connect, fresh, url, write};
 
 /// How rows are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +52,7 @@ impl Case {
         for command in self.before {
             direct.ask(&command.replace('$', &prefix)).await;
         }
-        let driver = RedisDriver::connect(&url()).await.unwrap();
+        let driver = connect(&url()).await.unwrap();
         let driver = driver.layout(&table, (self.layout)(&prefix));
         let driver = if how == How::Plain { driver.without_scripts() } else { driver };
         let schema = (self.schema)(Schema::builder(&table)).build().unwrap();

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use batchflow_redis::{
-    Attempt, Batch, ConflictStrategy, Driver, ErrorKind, Layout, RedisDriver, Request, Schema,
-    Value, Verdict,
+    Attempt, Batch, ConflictStrategy, Driver, ErrorKind, Layout, Request, Schema, Value, Verdict,
 };
 
 use super::{Case, How, run};
-use crate::support::{Direct, fresh, is_cluster, url, write};
+use crate::support::{Direct, connect, fresh, is_cluster, url, write};
 
 #[tokio::test]
 #[ignore = "needs Redis: cargo xtask integration"]
@@ -33,7 +32,7 @@ async fn promise_4_a_row_without_its_value_is_refused_and_writes_no_other_key() 
         for (rows, scripts) in [(2, true), (5, true), (2, false), (5, false), (300, true)] {
             let table = fresh("unset");
             let prefix = format!("{table}:");
-            let driver = RedisDriver::connect(&url()).await.unwrap();
+            let driver = connect(&url()).await.unwrap();
             let driver = driver.layout(&table, layout(&prefix));
             let driver = if scripts { driver } else { driver.without_scripts() };
             let schema = Schema::builder(&table).columns(columns.iter().copied());
@@ -75,7 +74,7 @@ async fn promise_4_a_refused_row_leaves_the_time_to_live_of_what_is_there() {
             let table = fresh("foreign");
             let prefix = format!("{table}:");
             direct.ask(&format!("SET {prefix}1 x EX 1000")).await;
-            let driver = RedisDriver::connect(&url()).await.unwrap();
+            let driver = connect(&url()).await.unwrap();
             let driver = driver.layout(&table, layout(&prefix).ttl(minute));
             let schema = Schema::builder(&table).on_conflict(strategy);
             let schema = match strategy {
@@ -131,7 +130,7 @@ async fn promise_5_a_replaced_hash_without_a_time_to_live_of_its_own_has_none() 
 async fn promise_4_a_word_that_is_no_text_harms_no_other_command() {
     for scripts in [true, false] {
         let table = fresh("binary");
-        let driver = RedisDriver::connect(&url()).await.unwrap().layout(&table, Layout::command());
+        let driver = connect(&url()).await.unwrap().layout(&table, Layout::command());
         let driver = if scripts { driver } else { driver.without_scripts() };
         let schema = Schema::builder(&table).columns(["command", "key", "value"]).build().unwrap();
         let row = |command: &str, key: &str, value: &[u8]| {

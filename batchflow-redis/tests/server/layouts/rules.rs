@@ -2,11 +2,11 @@
 #![allow(clippy::too_many_lines, reason = "a table of cases")]
 
 use batchflow_redis::{
-    ConflictStrategy, Layout, Merge, RedisDriver, Request, Schema, SchemaBuilder, Timestamp, Value,
+    ConflictStrategy, Layout, Merge, Request, Schema, SchemaBuilder, Timestamp, Value,
 };
 
 use super::{Case, int, run, users};
-use crate::support::{Direct, fresh, url, write};
+use crate::support::{Direct, connect, fresh, url, write};
 
 #[tokio::test]
 #[ignore = "needs Redis: cargo xtask integration"]
@@ -105,7 +105,7 @@ async fn promise_5_hashes_merge_by_rules() {
     let table = fresh("clock");
     let schema = Schema::builder(&table).columns(["id", "seen"]).key(["id"]);
     let schema = schema.on_conflict(Update).touch("seen").build().unwrap();
-    let driver = RedisDriver::connect(&url()).await.unwrap();
+    let driver = connect(&url()).await.unwrap();
     let before = Timestamp::now().to_string();
     assert_eq!(write(&driver, vec![Request::new(&schema).set("id", 1_i64)]).await, ["written"]);
     let seen = direct.ask(&format!("HGET {table}:1 seen")).await;

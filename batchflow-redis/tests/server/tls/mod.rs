@@ -6,15 +6,14 @@ mod cluster;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use batchflow_redis::client::types::Builder;
 use batchflow_redis::client::types::config::Config;
 use batchflow_redis::{
-    Attempt, Batch, ConflictStrategy, Driver, ErrorKind, RedisConfig, RedisDriver, Schema, Verdict,
+    Attempt, Batch, ConflictStrategy, Driver, ErrorKind, RedisDriver, Schema, Verdict,
 };
 use tokio::time::timeout;
 
 use crate::support::servers::{OwnServer, Servers};
-use crate::support::{Direct, through};
+use crate::support::{Direct, config, connect_as, through};
 use authority::Authority;
 
 /// A server, where those of this version can encrypt; else notes why a test is not run.
@@ -54,13 +53,12 @@ async fn an_encrypted_server_has_to_prove_who_it_is() {
     let (right, wrong) = (Authority::new(), Authority::new());
     let Some((server, encrypted)) = server(&right).await else { return };
     let password = server.url.split(['@', ':']).nth(2).unwrap().to_owned();
-    let config = |authority: &Authority| Config {
+    let trusting = |authority: &Authority| Config {
         tls: Some(authority.trusted().into()),
         ..Config::from_url(&encrypted).unwrap()
     };
-    let client = |config| Builder::from_config(config).build().unwrap();
 
-    let driver = RedisDriver::from_client(&client(config(&right)));
+    let driver = connect_as(trusting(&right)).await.unwrap();
     write(&driver, "t").await.unwrap();
     let mut direct = Direct::connect(&server.url).await;
     assert_eq!(direct.ask("HGET t:1 name").await, "Ada");
@@ -71,13 +69,12 @@ async fn an_encrypted_server_has_to_prove_who_it_is() {
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains(&password), "promise 10: {what}: {shown}");
     };
-    let driver = RedisDriver::from_client(&client(config(&wrong)));
-    let error = write(&driver, "t").await.unwrap_err();
+    let error = connect_as(trusting(&wrong)).await.unwrap_err();
     assert!(error.to_string().contains("its certificate is signed by nobody"), "{error}");
     refused(error, "another authority");
     // No authority of this system has signed it; and one that does not encrypt gets no answer.
     for url in [encrypted.replacen("redis://", "rediss://", 1), encrypted.clone()] {
-        let config = RedisConfig::from_url(&url).unwrap().connect_timeout(Duration::from_secs(3));
+        let config = config(&url).connect_timeout(Duration::from_secs(3));
         let connected = timeout(Duration::from_secs(20), RedisDriver::connect_with(config)).await;
         refused(connected.expect("promise 9: it hangs").unwrap_err(), &url[..7]);
     }

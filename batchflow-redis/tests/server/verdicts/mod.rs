@@ -4,9 +4,9 @@ mod shared;
 
 use std::time::Duration;
 
-use batchflow_redis::{ConflictStrategy, Driver, ErrorKind, Layout, RedisDriver, Schema};
+use batchflow_redis::{ConflictStrategy, Driver, ErrorKind, Layout, Schema};
 
-use crate::support::url;
+use crate::support::{connect, url};
 
 #[tokio::test]
 #[ignore = "needs Redis: cargo xtask integration"]
@@ -17,13 +17,13 @@ async fn what_cannot_be_reached_is_said() {
         ("http://app:secret-canary@127.0.0.1", ErrorKind::Unsupported),
         ("redis-cluster://app:secret-canary@127.0.0.1:1", ErrorKind::Connection),
     ] {
-        let error = RedisDriver::connect(url).await.unwrap_err();
+        let error = connect(url).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(!format!("{error} {error:?}").contains("secret-canary"), "{error}");
     }
     let base = url();
     let (server, _) = base.rsplit_once('/').unwrap();
-    let error = RedisDriver::connect(&format!("{server}/99")).await.unwrap_err();
+    let error = connect(&format!("{server}/99")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Schema, "{error}");
 }
 
@@ -56,7 +56,7 @@ async fn a_layout_that_does_not_fit_its_schema_is_refused_by_name() {
         (Layout::list("l").key_fields(), build(&["a"], &[], Fail), "no fields"),
     ];
     for (layout, schema, why) in cases {
-        let driver = RedisDriver::connect(&url()).await.unwrap().layout("t", layout);
+        let driver = connect(&url()).await.unwrap().layout("t", layout);
         let error = driver.describe(&schema).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Schema, "{error}");
         assert!(error.to_string().contains(why), "{error} lacks {why}");

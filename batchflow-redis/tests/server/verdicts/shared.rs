@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use batchflow_core::testing::Probe;
 use batchflow_redis::dead_letter::channel;
-use batchflow_redis::{BatchFlow, ConflictStrategy, ErrorKind, Layout, RedisDriver, Schema};
+use batchflow_redis::{BatchFlow, ConflictStrategy, ErrorKind, Layout, Schema};
 
-use crate::support::{Direct, by_user, fresh, url, write};
+use crate::support::{Direct, by_user, connect, fresh, url, write};
 
 #[tokio::test]
 #[ignore = "needs Redis: cargo xtask integration"]
@@ -18,7 +18,7 @@ async fn promise_4_ten_wrong_types_among_a_thousand_harm_no_other_row() {
         for at in 0..10 {
             direct.ask(&format!("SET {table}:{} x", at * 97)).await;
         }
-        let driver = RedisDriver::connect(&url()).await.unwrap();
+        let driver = connect(&url()).await.unwrap();
         let driver = driver.layout(&table, Layout::list(format!("{table}:")));
         let driver = if scripts { driver } else { driver.without_scripts() };
         let driver = Arc::new(Probe::new(driver));
@@ -60,8 +60,8 @@ async fn promise_4_ten_wrong_types_among_a_thousand_harm_no_other_row() {
 #[ignore = "needs Redis: cargo xtask integration"]
 async fn a_script_that_the_server_has_forgotten_is_loaded_again() {
     let table = fresh("forgotten");
-    let driver = RedisDriver::connect(&url()).await.unwrap();
-    let schema = Schema::new(&table, ConflictStrategy::Update, ["id", "name"]).unwrap();
+    let driver = connect(&url()).await.unwrap();
+    let schema = Schema::new(&table, ConflictStrategy::Replace, ["id", "name"]).unwrap();
     let rows = |from: i64| (from..from + 600).map(|id| schema.row((id, "x")).unwrap()).collect();
     let mut direct = Direct::connect(&url()).await;
     for round in 0..3 {
@@ -78,11 +78,12 @@ async fn what_a_user_may_not_do_is_said() {
     let user = fresh("user");
     let mut direct = Direct::connect(&url()).await;
     let own = by_user(&url(), &user, "secret-canary");
-    let schema = |table: &str| Schema::new(table, ConflictStrategy::Update, ["id", "n"]).unwrap();
+    // What takes a script, whoever sends it, where there may be any.
+    let schema = |table: &str| Schema::new(table, ConflictStrategy::Replace, ["id", "n"]).unwrap();
     let rows = |schema: &Schema| (0..10_i64).map(|id| schema.row((id, 1_i64)).unwrap()).collect();
 
     direct.ask(&format!("ACL SETUSER {user} on >secret-canary ~* +@all -@scripting")).await;
-    let driver = RedisDriver::connect(&own).await.unwrap();
+    let driver = connect(&own).await.unwrap();
     let table = fresh("acl");
     let verdicts = write(&driver, rows(&schema(&table))).await;
     assert!(verdicts[0].contains("permission"), "{}", verdicts[0]);
@@ -94,17 +95,17 @@ async fn what_a_user_may_not_do_is_said() {
     let verdicts = write(&driver, rows(&schema(&table))).await;
     assert!(verdicts[0].contains("permission") && verdicts[0].contains("NOPERM"), "{verdicts:?}");
 
-    let driver = RedisDriver::connect(&own).await.unwrap();
+    let driver = connect(&own).await.unwrap();
     direct.ask(&format!("ACL SETUSER {user} +@scripting")).await;
     let verdicts = write(&driver, rows(&schema(&table))).await;
     assert!(verdicts[0].starts_with("not applied: permission"), "by a script: {verdicts:?}");
 
     direct.ask(&format!("ACL SETUSER {user} +@all -client")).await;
-    let driver = RedisDriver::connect(&own).await.unwrap();
+    let driver = connect(&own).await.unwrap();
     assert_eq!(write(&driver, rows(&schema(&table))).await, vec!["written"; 10]);
 
     direct.ask(&format!("ACL DELUSER {user}")).await;
-    let error = RedisDriver::connect(&own).await.unwrap_err();
+    let error = connect(&own).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Permission, "{error}");
     let shown = format!("{error} {error:?} {driver:?}");
     assert!(!shown.contains("secret-canary"), "promise 10: {shown}");

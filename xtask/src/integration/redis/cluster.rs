@@ -3,14 +3,15 @@
 #[path = "../../../shared/redis_cluster.rs"]
 mod redis_cluster;
 
+use super::client::Client;
 use crate::Error;
 use crate::integration::context::Context;
 use crate::integration::server::{Order, Server, Source, Variant};
 use redis_cluster::Plan;
 
-/// A cluster of three nodes, each with a third of the slots.
+/// A cluster of three nodes, each with a third of the slots, met by a client.
 #[derive(Debug)]
-pub(crate) struct Cluster;
+pub(crate) struct Cluster(pub(crate) Client);
 
 impl Cluster {
     /// Starts the nodes, and makes a cluster of them.
@@ -28,11 +29,15 @@ impl Cluster {
 
 impl Variant for Cluster {
     fn label(&self) -> String {
-        "as a cluster of three".to_owned()
+        format!("as a cluster of three{}", self.0.label())
     }
 
     fn tests(&self) -> &'static [&'static str] {
-        &["conformance::", "layouts::", "verdicts::shared::"]
+        &["conformance::", "connecting::rows", "layouts::", "verdicts::shared::"]
+    }
+
+    fn variables(&self, _shared: &dyn Server) -> Vec<(&'static str, String)> {
+        self.0.variables()
     }
 
     fn start(
