@@ -14,6 +14,7 @@ mod tracked;
 
 use std::future::Future;
 
+use batchflow_redis::Client;
 use cluster::Cluster;
 use harness::{Bar, Bench, Rival};
 use rows::Shape;
@@ -23,6 +24,13 @@ use tokio::runtime::Runtime;
 const ROWS: usize = 200_000;
 const ROUNDS: usize = 7;
 const BATCH: usize = 1_000;
+
+/// Whose connections ours are.
+const CLIENTS: &[Client] = &[
+    Client::Fred,
+    #[cfg(feature = "redis-client")]
+    Client::Redis,
+];
 
 const FIGURES: [&str; 2] = ["rows/s", "client's processor time a row in µs"];
 
@@ -54,17 +62,21 @@ fn main() -> Result<(), String> {
     };
     let world = World { runtime, server };
     world.run(world.server.clone().reset());
-    let (at_least, at_most) = (Bar::AtLeast, Bar::AtMost);
-    let string = [at_least(1.3), at_most(1.2)];
-    contest(&mut bench, &world, "strings of 64 bytes", Shape::String, 1, string);
-    let expiring = [at_least(0.85), Bar::None];
-    contest(&mut bench, &world, "strings with a time to live", Shape::Expiring, 1, expiring);
-    let hash = [at_least(1.0), at_most(0.6)];
-    contest(&mut bench, &world, "hashes of 5 fields", Shape::Hash, 1, hash);
-    let many = [at_least(0.95), Bar::None];
-    contest(&mut bench, &world, "hashes, 4 batches in flight", Shape::Hash, 4, many);
-    on_cluster(&mut bench, &world);
-    tracked::measure(&mut bench, &world);
+    for &client in CLIENTS {
+        let (at_least, at_most) = (Bar::AtLeast, Bar::AtMost);
+        let expiring = [at_least(if client == Client::Fred { 0.85 } else { 1.0 }), Bar::None];
+        let cases = [
+            ("strings of 64 bytes", Shape::String, 1, [at_least(1.3), at_most(1.2)]),
+            ("strings with a time to live", Shape::Expiring, 1, expiring),
+            ("hashes of 5 fields", Shape::Hash, 1, [at_least(1.0), at_most(0.6)]),
+            ("hashes, 4 batches in flight", Shape::Hash, 4, [at_least(0.95), Bar::None]),
+        ];
+        for (name, shape, flights, bars) in cases {
+            contest(&mut bench, &world, (client, name), shape, flights, bars);
+        }
+        on_cluster(&mut bench, &world, client);
+        tracked::measure(&mut bench, &world, client);
+    }
     world.run(world.server.clone().reset());
     bench.finish()
 }
@@ -73,27 +85,36 @@ fn main() -> Result<(), String> {
 fn contest(
     bench: &mut Bench,
     world: &World,
-    name: &str,
+    (client, name): (Client, &str),
     shape: Shape,
     flights: usize,
     bars: [Bar; 2],
 ) {
+    let name = named(name, client);
     let full = bench.pick(ROWS, 5_000);
     let count = |warming| if warming { full / 10 } else { full };
     let mut ours = |warming| {
         let count = count(warming);
-        figures(count, world.run(ours::write(world.server.clone(), shape, flights, count)))
+        figures(count, world.run(ours::write(world.server.clone(), client, shape, flights, count)))
     };
     let mut pipeline = |warming| {
         let count = count(warming);
         figures(count, world.run(pipeline::write(world.server.clone(), shape, flights, count)))
     };
     let rivals = vec![Rival { name: "the redis crate's pipeline", bars, turn: &mut pipeline }];
-    bench.contest(name, FIGURES, ROUNDS, &mut ours, rivals);
+    bench.contest(&name, FIGURES, ROUNDS, &mut ours, rivals);
+}
+
+/// What is measured, and by whose connections.
+fn named(name: &str, client: Client) -> String {
+    match client {
+        Client::Fred => name.to_owned(),
+        _ => format!("{name}, Client::{client:?}"),
+    }
 }
 
 /// Ours against a pipeline for each node.
-fn on_cluster(bench: &mut Bench, world: &World) {
+fn on_cluster(bench: &mut Bench, world: &World, client: Client) {
     let Some(cluster) = world.run(Cluster::find()) else {
         return println!("NOT RUN: a cluster: BATCHFLOW_REDIS_CLUSTER_URL names none");
     };
@@ -105,7 +126,7 @@ fn on_cluster(bench: &mut Bench, world: &World) {
     ] {
         let mut ours = |warming| {
             let count = count(warming);
-            figures(count, world.run(ours::write(cluster.server.clone(), shape, 1, count)))
+            figures(count, world.run(ours::write(cluster.server.clone(), client, shape, 1, count)))
         };
         let mut pipelines = |warming| {
             let count = count(warming);
@@ -114,7 +135,7 @@ fn on_cluster(bench: &mut Bench, world: &World) {
         let name_of_rival = "the redis crate, a pipeline a node";
         let bars = [Bar::AtLeast(1.0), Bar::None];
         let rivals = vec![Rival { name: name_of_rival, bars, turn: &mut pipelines }];
-        bench.contest(name, FIGURES, ROUNDS, &mut ours, rivals);
+        bench.contest(&named(name, client), FIGURES, ROUNDS, &mut ours, rivals);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use batchflow_redis::{
-    BatchFlow, ConflictStrategy, Layout, RedisConfig, RedisDriver, Request, Schema,
+    BatchFlow, Client, ConflictStrategy, Layout, RedisConfig, RedisDriver, Request, Schema,
 };
 
 use crate::rows::{FIELDS, Shape, TTL, pairs, wides};
@@ -24,9 +24,14 @@ pub(crate) fn parts(shape: Shape) -> (Layout, Schema) {
     (layout, schema.expect("the schema is sound"))
 }
 
-pub(crate) async fn driver(server: &Server, layout: Layout, connections: usize) -> RedisDriver {
+pub(crate) async fn driver(
+    server: &Server,
+    client: Client,
+    layout: Layout,
+    connections: usize,
+) -> RedisDriver {
     let config = RedisConfig::from_url(&server.url).expect("the URL is sound");
-    let driver = RedisDriver::connect_with(config.pool_size(connections)).await;
+    let driver = RedisDriver::connect_with(config.client(client).pool_size(connections)).await;
     driver.expect("the server that answered still does").layout("bench", layout)
 }
 
@@ -42,9 +47,15 @@ pub(crate) fn flow(driver: RedisDriver, flights: usize) -> BatchFlow {
 }
 
 /// Submits every row, and waits for all verdicts.
-pub(crate) async fn write(server: Server, shape: Shape, flights: usize, count: usize) -> Took {
+pub(crate) async fn write(
+    server: Server,
+    client: Client,
+    shape: Shape,
+    flights: usize,
+    count: usize,
+) -> Took {
     let (layout, schema) = parts(shape);
-    let flow = flow(driver(&server, layout, flights).await, flights);
+    let flow = flow(driver(&server, client, layout, flights).await, flights);
     let took = if shape == Shape::Hash {
         let rows = wides(count);
         timed(submit(&flow, rows.into_iter().map(|row| schema.row(row).expect("it fits")))).await

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use batchflow_redis::Client;
+
 use crate::World;
 use crate::harness::{Bar, Bench, Rival};
 use crate::ours;
@@ -11,19 +13,25 @@ use crate::server::{PREFIX, Server};
 const ROWS: usize = 3_000;
 const ROUNDS: usize = 7;
 
-pub(crate) fn measure(bench: &mut Bench, world: &World) {
+pub(crate) fn measure(bench: &mut Bench, world: &World, client: Client) {
     let full = bench.pick(ROWS, 50);
     let count = |warming| if warming { full / 10 } else { full };
-    let mut ours = |warming| world.run(tracked(world.server.clone(), count(warming)));
+    let mut ours = |warming| world.run(tracked(world.server.clone(), client, count(warming)));
     let mut bare = |warming| world.run(round_trips(world.server.clone(), count(warming)));
     let rivals =
         vec![Rival { name: "one SET's round trip", bars: [Bar::AtMost(1.5)], turn: &mut bare }];
-    bench.contest("one tracked row, idle", ["p50 in µs"], ROUNDS, &mut ours, rivals);
+    bench.contest(
+        &crate::named("one tracked row, idle", client),
+        ["p50 in µs"],
+        ROUNDS,
+        &mut ours,
+        rivals,
+    );
 }
 
-async fn tracked(server: Server, count: usize) -> [f64; 1] {
+async fn tracked(server: Server, client: Client, count: usize) -> [f64; 1] {
     let (layout, schema) = ours::parts(Shape::String);
-    let flow = ours::flow(ours::driver(&server, layout, 1).await, 1);
+    let flow = ours::flow(ours::driver(&server, client, layout, 1).await, 1);
     let mut times = Vec::new();
     for row in pairs(count) {
         let request = schema.row(row).expect("the row fits the schema");
