@@ -10,12 +10,15 @@ use std::num::{NonZeroU32, NonZeroU64};
 
 mod absorb;
 mod form;
+mod row;
+
+pub(super) use row::{Held, Sent};
 
 use hashbrown::{HashMap, HashTable};
 use tokio::time::Instant;
 
 use super::merge::Merger;
-use super::queue::{Queue, Reply};
+use super::queue::Queue;
 use crate::batch::Batch;
 use crate::coalesce::{Coalescer, Key};
 use crate::driver::TableInfo;
@@ -23,16 +26,7 @@ use crate::key::{KeyRules, RowKey};
 use crate::metrics::Trigger;
 use crate::request::Request;
 use crate::schema::{ConflictStrategy, Schema};
-
-/// One accepted row, from the queue to its verdict.
-pub(super) struct Held {
-    /// Gone where the row itself is in a batch.
-    pub(super) request: Option<Request>,
-    pub(super) reply: Option<Reply>,
-    pub(super) submission: u64,
-    /// What it holds of the buffer: its own bytes, and those of a row made of it and of others.
-    pub(super) bytes: usize,
-}
+use row::{Merges, Row};
 
 /// Where a lane gets room for the rows that it makes of others.
 #[derive(Clone, Copy)]
@@ -56,39 +50,6 @@ impl Allowance<'_> {
             queue.shrink(slot, bytes);
         }
     }
-}
-
-/// A waiting row and those merged into it. There may be as many as the buffer holds: small
-/// matters.
-struct Row {
-    /// The row that decides what is written.
-    deciding: Held,
-    merges: Option<Box<Merges>>,
-    hash: Option<KeyHash>,
-    since: Instant,
-    shape: u32,
-    /// Changes when the row changes its shape, so that its old place in line is void.
-    turn: u32,
-    tracked: bool,
-}
-
-/// What was merged into a row.
-pub(super) struct Merges {
-    /// What is written, where it is neither of the rows it was made of; once that is in a batch,
-    /// the deciding row.
-    combined: Option<Request>,
-    /// The others, superseded once the row is written.
-    first: Held,
-    more: Vec<Held>,
-}
-
-/// A row in flight: what its verdict settles. What is written is in the batch.
-pub(super) struct Sent {
-    pub(super) reply: Option<Reply>,
-    pub(super) submission: u64,
-    pub(super) bytes: usize,
-    merges: Option<Box<Merges>>,
-    hash: Option<KeyHash>,
 }
 
 /// The hash of a key. Rows of one key have one; two keys with one hash only wait for each other.
@@ -144,6 +105,8 @@ struct Claim {
     newest: u32,
     chain: Option<Box<Chain>>,
 }
+
+const _: () = assert!(size_of::<Claim>() <= 32);
 
 /// No row is at this place.
 const NOBODY: u32 = u32::MAX;
@@ -526,87 +489,5 @@ impl Lane {
         } else {
             Trigger::Tracked
         }
-    }
-}
-
-/// There may be a million of them, and each is moved several times.
-const _: () = assert!(size_of::<Option<Row>>() <= 128 && size_of::<Sent>() <= 40);
-const _: () = assert!(size_of::<Claim>() <= 32);
-
-impl Row {
-    /// What is written for this row.
-    fn request(&self) -> Option<&Request> {
-        let combined = self.merges.as_ref().and_then(|merges| merges.combined.as_ref());
-        combined.or(self.deciding.request.as_ref())
-    }
-
-    /// What of its bytes is a row made of others.
-    fn combined_bytes(&self) -> usize {
-        let combined = self.merges.as_ref().and_then(|merges| merges.combined.as_ref());
-        combined.map_or(0, Request::size_bytes)
-    }
-
-    fn size(&self) -> usize {
-        self.request().map_or(0, Request::size_bytes)
-    }
-
-    fn first_submission(&self) -> u64 {
-        let others = self.merges.iter().flat_map(|merges| merges.others());
-        others.map(|held| held.submission).fold(self.deciding.submission, u64::min)
-    }
-
-    /// The request to write, and what its verdict settles.
-    fn send(self) -> Option<(Request, Sent)> {
-        let Self { deciding: Held { request, reply, submission, bytes }, merges, hash, .. } = self;
-        let mut sent = Sent { reply, submission, bytes, merges, hash };
-        let request = request?;
-        let combined = sent.merges.as_mut().and_then(|merges| merges.combined.as_mut());
-        Some(match combined {
-            Some(combined) => (std::mem::replace(combined, request), sent),
-            None => (request, sent),
-        })
-    }
-}
-
-impl Merges {
-    fn others(&self) -> impl Iterator<Item = &Held> {
-        std::iter::once(&self.first).chain(&self.more)
-    }
-
-    fn into_others(self) -> impl Iterator<Item = Held> {
-        std::iter::once(self.first).chain(self.more)
-    }
-}
-
-impl Sent {
-    pub(super) fn hash(&self) -> Option<KeyHash> {
-        self.hash
-    }
-
-    /// How many rows its verdict settles.
-    pub(super) fn len(&self) -> usize {
-        1 + self.merges.as_ref().map_or(0, |merges| merges.others().count())
-    }
-
-    pub(super) fn is_merged(&self) -> bool {
-        self.merges.is_some()
-    }
-
-    /// The deciding row and those that it stands for. `written` is what is in the batch for them;
-    /// left out, the deciding row is without its values, where they are not kept apart.
-    pub(super) fn into_parts(
-        mut self,
-        written: Option<&Request>,
-    ) -> (Held, impl Iterator<Item = Held>) {
-        let own = self.merges.as_mut().and_then(|merges| merges.combined.take());
-        let request = own.or_else(|| written.cloned());
-        let Self { reply, submission, bytes, merges, .. } = self;
-        let others = merges.into_iter().flat_map(|merges| merges.into_others());
-        (Held { request, reply, submission, bytes }, others)
-    }
-
-    /// The rows that it stands for beside the deciding one.
-    pub(super) fn into_others(self) -> impl Iterator<Item = Held> {
-        self.merges.into_iter().flat_map(|merges| merges.into_others())
     }
 }
