@@ -207,8 +207,9 @@ impl MysqlConfig {
     /// harmless, else it is [`Unknown`](batchflow_core::Settled::Unknown).
     ///
     /// The table has one row for each connection, which every batch changes in its own
-    /// transaction: none is a statement that commits itself, which would take one round trip. Rows that were not changed for a day are deleted. A name with a dot names the
-    /// database too. The user needs the rights to select, insert, update and delete on it:
+    /// transaction: none is a statement that commits itself, which would take one round trip. Rows
+    /// that were not changed for a day are deleted. A name with a dot names the database too. The
+    /// user needs the rights to select, insert, update and delete on it:
     ///
     /// ```sql
     /// CREATE TABLE batchflow_ledger (
