@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use tokio::task::JoinSet;
 
-use super::lane::{FlightNumber, KeyHash};
+use super::lane::{ClaimNumber, FlightNumber};
 use crate::driver::TableInfo;
 use crate::outcome::RowError;
 use crate::unwind::catch;
@@ -15,7 +15,7 @@ use crate::unwind::catch;
 pub(super) struct Landed {
     pub(super) slot: u32,
     pub(super) flight: FlightNumber,
-    pub(super) hashes: Vec<KeyHash>,
+    pub(super) claims: Vec<ClaimNumber>,
 }
 
 /// What comes back.
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn landed(slot: u32) -> Landed {
-        Landed { slot, flight: FlightNumber::MIN, hashes: Vec::new() }
+        Landed { slot, flight: FlightNumber::MIN, claims: Vec::new() }
     }
 
     #[tokio::test(start_paused = true)]

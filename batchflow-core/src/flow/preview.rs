@@ -170,8 +170,8 @@ impl Previewer {
         let mut batches = Vec::new();
         while let Some((_, shape)) = lane.due(&due) {
             let Some(formed) = lane.form(shape, &due.limits) else { break };
-            let hashes: Vec<_> = formed.rows.iter().filter_map(Sent::hash).collect();
-            lane.land(formed.flight, &hashes);
+            let claims: Vec<_> = formed.rows.iter().filter_map(Sent::claim).collect();
+            lane.land(formed.flight, &claims);
             batches.push(formed);
         }
         batches

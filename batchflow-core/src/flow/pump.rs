@@ -303,8 +303,8 @@ impl Pump {
                 && self.capabilities.is_nonblocking()
                 && formed_rows <= SMALL
                 && formed.batch.size_bytes() <= SMALL_BYTES;
-            let hashes = formed.rows.iter().filter_map(Sent::hash).collect();
-            let landed = Landed { slot: slot as u32, flight: formed.flight, hashes };
+            let claims = formed.rows.iter().filter_map(Sent::claim).collect();
+            let landed = Landed { slot: slot as u32, flight: formed.flight, claims };
             let flight = Flight::new(
                 Arc::clone(&self.shared),
                 Arc::clone(&executor),
@@ -440,7 +440,7 @@ impl Pump {
 
     fn land(&mut self, landed: &Landed) {
         let Some(Some(station)) = self.stations.get_mut(landed.slot as usize) else { return };
-        station.land(landed.flight, &landed.hashes);
+        station.land(landed.flight, &landed.claims);
     }
 
     /// Settles rows whose table could not be described.

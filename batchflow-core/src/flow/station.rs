@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::lane::{Allowance, BatchLimits, FlightNumber, Held, KeyHash, Lane};
+use super::lane::{Allowance, BatchLimits, ClaimNumber, FlightNumber, Held, Lane};
 use super::shared::{after, later};
 use crate::coalesce::Coalescer;
 use crate::driver::{Capabilities, Driver, ErrorClass, ErrorKind, Stage, TableInfo, WriteError};
@@ -155,11 +155,11 @@ impl Station {
 
     /// A batch has landed. One that was abandoned may land all the same, where it ended just as it
     /// was aborted: it is forgotten.
-    pub(super) fn land(&mut self, flight: FlightNumber, hashes: &[KeyHash]) {
+    pub(super) fn land(&mut self, flight: FlightNumber, claims: &[ClaimNumber]) {
         let Some(at) = self.flights.iter().position(|(known, ..)| *known == flight) else { return };
         self.flights.swap_remove(at);
         if let Some(lane) = self.lane_mut() {
-            lane.land(flight, hashes);
+            lane.land(flight, claims);
         }
     }
 
@@ -316,14 +316,14 @@ mod tests {
             .map(|_| {
                 let formed = station.lane_mut().unwrap().form(0, &one_row).unwrap();
                 station.flights.push((formed.flight, now, now));
-                (formed.flight, formed.rows.iter().filter_map(Sent::hash).collect::<Vec<_>>())
+                (formed.flight, formed.rows.iter().filter_map(Sent::claim).collect::<Vec<_>>())
             })
             .collect();
         assert!(!station.is_idle());
         station.abandon_tasks();
         assert!(station.is_idle());
-        for (flight, hashes) in flights {
-            station.land(flight, &hashes);
+        for (flight, claims) in flights {
+            station.land(flight, &claims);
             assert!(station.is_idle());
         }
     }

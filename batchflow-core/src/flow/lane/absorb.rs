@@ -1,6 +1,6 @@
 //! Merging a new row into one of its key that still waits.
 
-use super::{Allowance, Held, KeyHash, Lane, Merges, NOBODY};
+use super::{Allowance, ClaimNumber, Held, Lane, Merges};
 use crate::coalesce::{Coalescer, Key, Merged};
 use crate::flow::merge::Plan;
 use crate::request::Request;
@@ -15,7 +15,7 @@ impl Lane {
     /// Merges the row into a waiting one of its key; gives it back where that cannot be.
     pub(super) fn merge(
         &mut self,
-        hash: Option<KeyHash>,
+        claim: Option<ClaimNumber>,
         mut held: Held,
         own_key: Option<Key>,
         allowance: Allowance<'_>,
@@ -23,7 +23,7 @@ impl Lane {
         let candidate = if self.coalescer.is_some() {
             own_key.as_ref().and_then(|key| self.merge_keys.get(key).copied())
         } else {
-            hash.and_then(|hash| self.newest(hash))
+            claim.and_then(|claim| self.newest(claim))
         };
         let Some(at) = candidate.filter(|_| self.merging) else { return Some((held, own_key)) };
         let (Some(row), Some(newer)) = (self.rows[at as usize].as_ref(), held.request.as_ref())
@@ -33,7 +33,9 @@ impl Lane {
         let Some(kept) = row.request() else { return Some((held, own_key)) };
         let plan = match &self.coalescer {
             // An older row of the key may only stand for a newer one if none stands between.
-            Some(_) if hash.is_some_and(|own| row.hash != hash || self.newest(own) != Some(at)) => {
+            Some(_)
+                if claim.is_some_and(|own| row.claim != claim || self.newest(own) != Some(at)) =>
+            {
                 Plan::Separate
             }
             Some(coalescer) => self.ask(&**coalescer, kept, newer),
@@ -66,9 +68,8 @@ impl Lane {
     }
 
     /// The newest waiting row of a key.
-    fn newest(&self, hash: KeyHash) -> Option<u32> {
-        let claim = self.claims.find(hash.get(), |claim| claim.hash == hash)?;
-        (claim.newest != NOBODY).then_some(claim.newest)
+    fn newest(&self, claim: ClaimNumber) -> Option<u32> {
+        self.claims.get(claim)?.newest()
     }
 
     fn ask(&self, coalescer: &dyn Coalescer, kept: &Request, newer: &Request) -> Plan {
@@ -118,7 +119,7 @@ impl Lane {
         }
         let shape = shape.unwrap_or(old_shape);
         row.shape = shape as u32;
-        let (size, tracked, hash) = (row.size(), row.tracked, row.hash);
+        let (size, tracked, claim) = (row.size(), row.tracked, row.claim);
         let moved = shape != old_shape;
         if moved {
             row.turn = turn;
@@ -138,9 +139,7 @@ impl Lane {
             old.tracked += usize::from(tracked);
             return;
         }
-        if let Some(claim) =
-            hash.and_then(|hash| self.claims.find_mut(hash.get(), |claim| claim.hash == hash))
-        {
+        if let Some(claim) = claim.and_then(|number| self.claims.get_mut(number)) {
             claim.shape = shape as u32;
         }
         self.enter_line(at, true);
@@ -148,9 +147,8 @@ impl Lane {
 
     /// Whether a waiting row stands in line rather than in its key's chain.
     fn in_line(&self, at: u32) -> bool {
-        let hash = self.rows[at as usize].as_ref().and_then(|row| row.hash);
-        let claim = hash.and_then(|hash| self.claims.find(hash.get(), |claim| claim.hash == hash));
-        let chain = claim.and_then(|claim| claim.chain.as_ref());
-        chain.is_none_or(|chain| !chain.0.contains(&at))
+        let claim = self.rows[at as usize].as_ref().and_then(|row| row.claim);
+        let claim = claim.and_then(|number| self.claims.get(number));
+        claim.is_none_or(|claim| !claim.is_in_chain(at))
     }
 }

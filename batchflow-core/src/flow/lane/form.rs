@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Allowance, BatchLimits, FlightNumber, Formed, Held, KeyHash, Lane, NOBODY};
+use super::{Allowance, BatchLimits, ClaimNumber, FlightNumber, Formed, Held, Lane};
 use crate::batch::Batch;
 use crate::request::Request;
 use crate::schema::ConflictStrategy;
@@ -75,8 +75,8 @@ impl Lane {
         let parameters = self.shapes[shape].columns.count();
         while let Some((at, turn)) = self.shapes[shape].line.pop_front() {
             let Some(row) = self.in_place(at, turn, shape) else { continue };
-            let (size, tracked, hash, submission) =
-                (row.size(), row.tracked, row.hash, row.deciding.submission);
+            let (size, tracked, claim, submission) =
+                (row.size(), row.tracked, row.claim, row.deciding.submission);
             if !room.take(size, parameters) {
                 self.shapes[shape].line.push_front((at, turn));
                 break;
@@ -86,9 +86,7 @@ impl Lane {
             line.bytes -= size;
             line.tracked -= usize::from(tracked);
             let rows = &self.rows;
-            let claim =
-                hash.and_then(|hash| self.claims.find_mut(hash.get(), |claim| claim.hash == hash));
-            if let Some(claim) = claim {
+            if let Some(claim) = claim.and_then(|number| self.claims.get_mut(number)) {
                 claim.ready -= 1;
                 let held = claim.flight.is_some_and(|other| !(fails && other == flight));
                 if held {
@@ -102,9 +100,7 @@ impl Lane {
                     continue;
                 }
                 claim.flight = Some(flight);
-                if claim.newest == at {
-                    claim.newest = NOBODY;
-                }
+                claim.leave(at);
             }
             picked.push(at);
         }
@@ -131,19 +127,14 @@ impl Lane {
     }
 
     /// A batch has landed: its keys are free, and the next rows of each may line up.
-    pub(in crate::flow) fn land(&mut self, flight: FlightNumber, hashes: &[KeyHash]) {
+    pub(in crate::flow) fn land(&mut self, flight: FlightNumber, claims: &[ClaimNumber]) {
         self.flights -= 1;
         let mut released: Vec<u32> = Vec::new();
         let fails = self.schema.strategy() == ConflictStrategy::Fail;
-        for &hash in hashes {
-            let Ok(mut entry) = self.claims.find_entry(hash.get(), |claim| claim.hash == hash)
-            else {
-                continue;
-            };
-            let claim = entry.get_mut();
-            if claim.flight != Some(flight) {
-                continue;
-            }
+        for &number in claims {
+            // Other rows of the key, in the same batch, may have ended the claim.
+            let claim = self.claims.get_mut(number);
+            let Some(claim) = claim.filter(|claim| claim.flight == Some(flight)) else { continue };
             claim.flight = None;
             if claim.ready == 0 && claim.has_chain() {
                 while let Some(&at) = claim.chain().front() {
@@ -161,9 +152,7 @@ impl Lane {
                     claim.chain().pop_front();
                 }
             }
-            if claim.ready == 0 && !claim.has_chain() {
-                entry.remove();
-            }
+            self.claims.end(number);
         }
         // They are older than those in line, and keep their own order.
         released

@@ -9,12 +9,14 @@ use std::collections::VecDeque;
 use std::num::{NonZeroU32, NonZeroU64};
 
 mod absorb;
+mod claims;
 mod form;
 mod row;
 
+pub(super) use claims::ClaimNumber;
 pub(super) use row::{Held, Sent};
 
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashMap;
 use tokio::time::Instant;
 
 use super::merge::Merger;
@@ -26,6 +28,7 @@ use crate::key::{KeyRules, RowKey};
 use crate::metrics::Trigger;
 use crate::request::Request;
 use crate::schema::{ConflictStrategy, Schema};
+use claims::Claims;
 use row::{Merges, Row};
 
 /// Where a lane gets room for the rows that it makes of others.
@@ -95,36 +98,6 @@ impl Due {
     }
 }
 
-struct Claim {
-    hash: KeyHash,
-    flight: Option<FlightNumber>,
-    /// Waiting rows of this key that stand in line, all of one shape.
-    ready: u32,
-    shape: u32,
-    /// The newest waiting row of this key; [`NOBODY`] where none waits.
-    newest: u32,
-    chain: Option<Box<Chain>>,
-}
-
-const _: () = assert!(size_of::<Claim>() <= 32);
-
-/// No row is at this place.
-const NOBODY: u32 = u32::MAX;
-
-/// Rows of one key that wait for their turn, in submission order.
-#[derive(Default)]
-struct Chain(VecDeque<u32>);
-
-impl Claim {
-    fn chain(&mut self) -> &mut VecDeque<u32> {
-        &mut self.chain.get_or_insert_default().0
-    }
-
-    fn has_chain(&self) -> bool {
-        self.chain.as_ref().is_some_and(|chain| !chain.0.is_empty())
-    }
-}
-
 /// Rows that set the same columns, in the order they may go.
 struct Shape {
     columns: Columns,
@@ -183,7 +156,7 @@ pub(super) struct Lane {
     free: Vec<u32>,
     shapes: Vec<Shape>,
     last_shape: usize,
-    claims: HashTable<Claim>,
+    claims: Claims,
     /// Waiting rows by the coalescer's own keys.
     merge_keys: HashMap<Key, u32>,
     /// Submission order, where only the database can compare the keys.
@@ -213,7 +186,7 @@ impl Lane {
             free: Vec::new(),
             shapes: Vec::new(),
             last_shape: 0,
-            claims: HashTable::new(),
+            claims: Claims::default(),
             merge_keys: HashMap::new(),
             serial: None,
             flights: 0,
@@ -246,27 +219,27 @@ impl Lane {
         if self.serial.is_some() || key == RowKey::Opaque {
             return self.add_serial(held, since);
         }
-        let hash = match key {
-            RowKey::Hash(hash) => Some(KeyHash::new(hash).unwrap_or(KeyHash::MIN)),
+        let own_key = self.own_key(request);
+        let claim = match key {
+            RowKey::Hash(hash) => Some(self.claims.of(KeyHash::new(hash).unwrap_or(KeyHash::MIN))),
             RowKey::None | RowKey::Opaque => None,
         };
-        let own_key = self.own_key(request);
-        let Some((held, own_key)) = self.merge(hash, held, own_key, allowance) else { return };
-        let at = self.insert(held, hash, since);
+        let Some((held, own_key)) = self.merge(claim, held, own_key, allowance) else { return };
+        let at = self.insert(held, claim, since);
         if let Some(key) = own_key {
             self.merge_keys.insert(key, at);
         }
         self.line_up(at);
     }
 
-    fn insert(&mut self, held: Held, hash: Option<KeyHash>, since: Instant) -> u32 {
+    fn insert(&mut self, held: Held, claim: Option<ClaimNumber>, since: Instant) -> u32 {
         let shape = held.request.as_ref().map_or(0, |request| self.shape(request));
         let turn = self.turn();
         let row = Row {
             tracked: held.reply.is_some(),
             deciding: held,
             merges: None,
-            hash,
+            claim,
             since,
             shape: shape as u32,
             turn,
@@ -321,22 +294,12 @@ impl Lane {
     /// Puts a new row in line, or in the chain of its key.
     fn line_up(&mut self, at: u32) {
         let Some(row) = &self.rows[at as usize] else { return };
-        let (shape, hash) = (row.shape, row.hash);
-        let Some(hash) = hash else { return self.enter_line(at, false) };
+        let (shape, claim) = (row.shape, row.claim);
+        let Some(claim) = claim.and_then(|number| self.claims.get_mut(number)) else {
+            return self.enter_line(at, false);
+        };
         let fails = self.schema.strategy() == ConflictStrategy::Fail;
-        let claim = self
-            .claims
-            .entry(hash.get(), |claim| claim.hash == hash, |claim| claim.hash.get())
-            .or_insert_with(|| Claim {
-                hash,
-                flight: None,
-                ready: 0,
-                shape,
-                newest: NOBODY,
-                chain: None,
-            })
-            .into_mut();
-        claim.newest = at;
+        claim.set_newest(at);
         let unchained = !claim.has_chain();
         let first = claim.ready == 0 && claim.flight.is_none();
         let follows = fails && claim.ready > 0 && claim.shape == shape;

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::KeyHash;
+use super::ClaimNumber;
 use crate::flow::queue::Reply;
 use crate::request::Request;
 
@@ -22,7 +22,8 @@ pub(super) struct Row {
     /// The row that decides what is written.
     pub(super) deciding: Held,
     pub(super) merges: Option<Box<Merges>>,
-    pub(super) hash: Option<KeyHash>,
+    /// Of its key.
+    pub(super) claim: Option<ClaimNumber>,
     pub(super) since: Instant,
     pub(super) shape: u32,
     /// Changes when the row changes its shape, so that its old place in line is void.
@@ -46,7 +47,7 @@ pub(in crate::flow) struct Sent {
     pub(in crate::flow) submission: u64,
     pub(in crate::flow) bytes: usize,
     merges: Option<Box<Merges>>,
-    hash: Option<KeyHash>,
+    claim: Option<ClaimNumber>,
 }
 
 /// There may be a million of them, and each is moved several times.
@@ -76,8 +77,8 @@ impl Row {
 
     /// The request to write, and what its verdict settles.
     pub(super) fn send(self) -> Option<(Request, Sent)> {
-        let Self { deciding: Held { request, reply, submission, bytes }, merges, hash, .. } = self;
-        let mut sent = Sent { reply, submission, bytes, merges, hash };
+        let Self { deciding: Held { request, reply, submission, bytes }, merges, claim, .. } = self;
+        let mut sent = Sent { reply, submission, bytes, merges, claim };
         let request = request?;
         let combined = sent.merges.as_mut().and_then(|merges| merges.combined.as_mut());
         Some(match combined {
@@ -98,8 +99,8 @@ impl Merges {
 }
 
 impl Sent {
-    pub(in crate::flow) fn hash(&self) -> Option<KeyHash> {
-        self.hash
+    pub(in crate::flow) fn claim(&self) -> Option<ClaimNumber> {
+        self.claim
     }
 
     /// How many rows its verdict settles.
