@@ -84,6 +84,7 @@ pub struct SqliteConfig {
     pub(crate) cache_bytes: Option<u64>,
     pub(crate) wal_autocheckpoint: Option<u32>,
     pub(crate) statement_cache: usize,
+    pub(crate) spin: Duration,
 }
 
 impl Default for SqliteConfig {
@@ -97,6 +98,7 @@ impl Default for SqliteConfig {
             cache_bytes: None,
             wal_autocheckpoint: None,
             statement_cache: 64,
+            spin: Duration::from_micros(500),
         }
     }
 }
@@ -156,6 +158,15 @@ impl SqliteConfig {
     /// columns. Default: 64.
     pub fn statement_cache(mut self, statements: usize) -> Self {
         self.statement_cache = statements;
+        self
+    }
+
+    /// How long at most a thread of the runtime stays awake for the answer to a batch of up to 8
+    /// rows, while nothing else is ready to run on it. It makes a row that is waited for faster, and
+    /// costs the processor as much time as the commit takes. Where commits take longer than this, no
+    /// thread stays awake for them. Default: 500 microseconds; zero for never.
+    pub fn spin(mut self, limit: Duration) -> Self {
+        self.spin = limit;
         self
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use batchflow_core::{
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::SqliteConfig;
 use crate::error::translate;
 use crate::fate::Fate;
+use crate::spin::Spin;
 use crate::table::Table;
 use crate::writer::{self, Job, Message, Source, Writer};
 
@@ -38,6 +40,7 @@ use crate::writer::{self, Job, Message, Source, Writer};
 pub struct SqliteDriver {
     messages: Mutex<Option<mpsc::Sender<Message>>>,
     ended: Mutex<Option<oneshot::Receiver<()>>>,
+    spin: Spin,
 }
 
 impl SqliteDriver {
@@ -54,17 +57,18 @@ impl SqliteDriver {
         path: impl AsRef<Path>,
         config: SqliteConfig,
     ) -> Result<Self, WriteError> {
+        let spin = config.spin;
         let source = Source::File(path.as_ref().to_owned(), config);
         let writer::Handle { messages, opened, ended } = writer::start(source)?;
         opened.await.unwrap_or_else(|_| Err(gone()))?;
-        Ok(Self::new(messages, ended))
+        Ok(Self::new(messages, ended, spin))
     }
 
     /// A database in memory, which ends with the driver. [`execute`](Self::execute) creates its
     /// tables, [`query`](Self::query) reads them.
     pub fn in_memory() -> Result<Self, WriteError> {
         let writer::Handle { messages, ended, .. } = writer::start(Source::Memory)?;
-        Ok(Self::new(messages, ended))
+        Ok(Self::new(messages, ended, SqliteConfig::default().spin))
     }
 
     /// Writes through a connection of your own, with the settings it has.
@@ -79,11 +83,12 @@ impl SqliteDriver {
             return Err(error.with_message("the connection is inside a transaction"));
         }
         let writer::Handle { messages, ended, .. } = writer::start(Source::Given(connection))?;
-        Ok(Self::new(messages, ended))
+        Ok(Self::new(messages, ended, SqliteConfig::default().spin))
     }
 
-    fn new(messages: mpsc::Sender<Message>, ended: oneshot::Receiver<()>) -> Self {
-        Self { messages: Mutex::new(Some(messages)), ended: Mutex::new(Some(ended)) }
+    fn new(messages: mpsc::Sender<Message>, ended: oneshot::Receiver<()>, spin: Duration) -> Self {
+        let (messages, ended) = (Mutex::new(Some(messages)), Mutex::new(Some(ended)));
+        Self { messages, ended, spin: Spin::new(spin) }
     }
 
     /// Runs statements on the driver's connection, between batches: `CREATE TABLE`, a `PRAGMA`.
@@ -162,12 +167,16 @@ impl Driver for SqliteDriver {
         };
         attempt.record(CommitToken::new(Arc::clone(fate)));
         let (reply, mut answer) = oneshot::channel();
+        let small = Spin::start(&batch);
         room.send(Message::Write(Job {
             batch,
             attempt: attempt.clone(),
             fate: Arc::clone(fate),
             reply,
         }));
+        if let Some(sent) = small {
+            self.spin.wait(sent, &answer).await;
+        }
         let answered = tokio::select! {
             answered = &mut answer => answered,
             () = &mut cancelled => {
@@ -178,6 +187,9 @@ impl Driver for SqliteDriver {
                 answer.await
             }
         };
+        if let Some(sent) = small {
+            self.spin.note(sent);
+        }
         answered.unwrap_or_else(|_| Err(lost(fate)))
     }
 

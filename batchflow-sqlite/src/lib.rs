@@ -10,6 +10,7 @@ mod group;
 mod guard;
 mod open;
 mod plan;
+mod spin;
 mod statement;
 mod table;
 mod transaction;
