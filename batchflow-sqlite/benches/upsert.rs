@@ -47,10 +47,10 @@ struct Turn {
 async fn ours(path: PathBuf) -> Turn {
     let driver = SqliteDriver::open(&path).await.unwrap();
     driver.execute(TABLE).await.unwrap();
-    // Batches that wait for a commit share the next one: room for some of them.
+    // Batches that wait for a commit share the next one, all but the last: room for some of them.
     let flow = BatchFlow::builder(driver)
         .flush_size(BATCH)
-        .concurrency(2)
+        .concurrency(std::env::var("CONC").unwrap().parse().unwrap())
         .buffer_size(20 * BATCH)
         .build()
         .unwrap();

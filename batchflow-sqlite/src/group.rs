@@ -1,4 +1,5 @@
-//! A commit for several batches: those that wait while one is written join its transaction.
+//! A commit for several batches: those that wait while one is written join its transaction, all but
+//! the last.
 //!
 //! A commit waits for the disk, and that may take longer than writing the rows. Batches that share
 //! one wait once. Each is still written whole or not at all: where anything goes wrong with one of

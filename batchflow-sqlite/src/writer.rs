@@ -138,18 +138,19 @@ fn next(inbox: &mut mpsc::Receiver<Message>) -> Option<Message> {
     }
 }
 
-/// The next batch, if one waits and nothing else was asked for before it.
+/// The next batch, if something waits behind it and nothing else was asked for before it. What is
+/// behind it is held: there is something to do while the verdicts of those before are settled.
 fn next_write(inbox: &mut mpsc::Receiver<Message>, held: &mut Option<Message>) -> Option<Job> {
-    if held.is_some() {
+    if held.is_none() {
+        *held = inbox.try_recv().ok();
+    }
+    if !matches!(held, Some(Message::Write(_))) {
         return None;
     }
-    match inbox.try_recv() {
-        Ok(Message::Write(job)) => Some(job),
-        Ok(other) => {
-            *held = Some(other);
-            None
-        }
-        Err(_) => None,
+    let behind = inbox.try_recv().ok()?;
+    match held.replace(behind) {
+        Some(Message::Write(job)) => Some(job),
+        _ => None,
     }
 }
 
@@ -212,5 +213,52 @@ impl Writer {
         self.plans = Plans::default();
         let statements = config.statement_cache;
         self.set_up(statements)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use batchflow_core::{ConflictStrategy, Request, Schema};
+
+    use super::*;
+
+    /// A batch of one row, of this value.
+    fn job(id: i64) -> Message {
+        let schema = Schema::new("t", ConflictStrategy::Ignore, ["id"]).unwrap();
+        let batch = Batch::from_requests(vec![Request::new(&schema).set("id", id)]).unwrap();
+        let (reply, _) = oneshot::channel();
+        let fate = Arc::new(Fate::new(None));
+        Message::Write(Job { batch, attempt: Attempt::new(), fate, reply })
+    }
+
+    fn id(job: &Job) -> Option<i64> {
+        job.batch.request(0)?.get("id").unwrap()
+    }
+
+    /// Which batches join, and what then waits: batches by their number, and calls.
+    fn joining(messages: Vec<Message>) -> (Vec<i64>, Vec<Option<i64>>) {
+        let (sender, mut inbox) = mpsc::channel(QUEUE);
+        for message in messages {
+            sender.try_send(message).unwrap();
+        }
+        let mut held = None;
+        let joined = std::iter::from_fn(|| next_write(&mut inbox, &mut held));
+        let joined = joined.map(|job| id(&job).unwrap()).collect();
+        let waiting = held.into_iter().chain(std::iter::from_fn(|| inbox.try_recv().ok()));
+        let waiting = waiting.map(|message| match message {
+            Message::Write(job) => id(&job),
+            Message::Call(_) => None,
+        });
+        (joined, waiting.collect())
+    }
+
+    #[test]
+    fn a_batch_joins_a_commit_where_something_waits_behind_it_and_nothing_before() {
+        let call = || Message::Call(Box::new(|_| ()));
+        assert_eq!(joining(vec![]), (vec![], vec![]));
+        assert_eq!(joining(vec![job(1)]), (vec![], vec![Some(1)]));
+        assert_eq!(joining(vec![job(1), job(2), job(3)]), (vec![1, 2], vec![Some(3)]));
+        assert_eq!(joining(vec![job(1), call(), job(2)]), (vec![1], vec![None, Some(2)]));
+        assert_eq!(joining(vec![call(), job(1), job(2)]), (vec![], vec![None, Some(1), Some(2)]));
     }
 }
