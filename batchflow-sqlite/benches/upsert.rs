@@ -50,7 +50,7 @@ async fn ours(path: PathBuf) -> Turn {
     // Batches that wait for a commit share the next one, all but the last: room for some of them.
     let flow = BatchFlow::builder(driver)
         .flush_size(BATCH)
-        .concurrency(std::env::var("CONC").unwrap().parse().unwrap())
+        .concurrency(4)
         .buffer_size(20 * BATCH)
         .build()
         .unwrap();
