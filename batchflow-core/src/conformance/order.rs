@@ -27,7 +27,7 @@ pub async fn order_per_key(harness: &dyn Harness, seeds: impl IntoIterator<Item 
         // it, an attempt outlives its cancellation, and the order cannot be judged: again, longer.
         let mut timeout = Duration::from_millis(20);
         while !one_seed(harness, seed, seed % 2 == 0, timeout).await {
-            timeout *= 4;
+            timeout *= 2;
             assert!(timeout < MOST, "seed {seed}: an attempt outlives its cancellation");
         }
     }
