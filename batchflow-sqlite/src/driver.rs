@@ -167,18 +167,15 @@ impl Driver for SqliteDriver {
         };
         attempt.record(CommitToken::new(Arc::clone(fate)));
         let (reply, mut answer) = oneshot::channel();
-        let small = Spin::start(&batch);
+        let sent = Spin::start(&batch);
         room.send(Message::Write(Job {
             batch,
             attempt: attempt.clone(),
             fate: Arc::clone(fate),
             reply,
         }));
-        if let Some(sent) = small {
-            self.spin.wait(sent, &answer).await;
-        }
         let answered = tokio::select! {
-            answered = &mut answer => answered,
+            answered = self.spin.answer(sent, &mut answer) => answered,
             () = &mut cancelled => {
                 if fate.cancel() {
                     return Err(fate.stopped());
@@ -187,9 +184,6 @@ impl Driver for SqliteDriver {
                 answer.await
             }
         };
-        if let Some(sent) = small {
-            self.spin.note(sent);
-        }
         answered.unwrap_or_else(|_| Err(lost(fate)))
     }
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use batchflow_core::Batch;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::RecvError};
 
 /// A batch of at most so many rows is small: its commit is most of what it takes.
 const SMALL: usize = 8;
@@ -25,23 +25,30 @@ impl Spin {
         Self { limit, last: AtomicU64::new(0) }
     }
 
-    /// When a batch was sent, if it is small.
+    /// When a batch is sent, if it is small.
     pub(crate) fn start(batch: &Batch) -> Option<Instant> {
         (batch.len() <= SMALL).then(Instant::now)
     }
 
-    /// Waits until a batch that was sent then has its answer, if that is likely to come soon.
-    /// What else is ready to run does so meanwhile.
-    pub(crate) async fn wait<T>(&self, sent: Instant, answer: &oneshot::Receiver<T>) {
+    /// The answer to a batch: awaited awake for a while, where it is a small one, sent then, and its
+    /// answer is likely to come soon. What else is ready to run does so meanwhile. Cancel safe.
+    pub(crate) async fn answer<T>(
+        &self,
+        sent: Option<Instant>,
+        answer: &mut oneshot::Receiver<T>,
+    ) -> Result<T, RecvError> {
+        let Some(sent) = sent else { return answer.await };
         while self.is_worth_it() && answer.is_empty() && sent.elapsed() < self.limit {
             // The writer may share the processor with this thread.
             std::thread::yield_now();
             tokio::task::yield_now().await;
         }
+        let answered = answer.await;
+        self.note(sent);
+        answered
     }
 
-    /// A batch that was sent then has its answer.
-    pub(crate) fn note(&self, sent: Instant) {
+    fn note(&self, sent: Instant) {
         let took = u64::try_from(sent.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.last.store(took, Ordering::Relaxed);
     }
@@ -68,12 +75,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_ends_with_the_answer_and_with_its_limit() {
-        let spin = Spin::new(Duration::from_millis(1));
-        let (answer, receiver) = oneshot::channel::<()>();
-        spin.wait(Instant::now(), &receiver).await;
-        let spin = Spin::new(Duration::MAX);
-        answer.send(()).unwrap();
-        spin.wait(Instant::now(), &receiver).await;
+    async fn an_answer_that_comes_after_the_limit_is_waited_for_all_the_same() {
+        for limit in [Duration::ZERO, Duration::from_millis(1), Duration::MAX] {
+            let spin = Spin::new(limit);
+            let (sender, mut receiver) = oneshot::channel();
+            let mut answer = std::pin::pin!(spin.answer(Some(Instant::now()), &mut receiver));
+            tokio::select! {
+                biased;
+                _ = &mut answer => panic!("there is no answer yet"),
+                () = tokio::time::sleep(Duration::from_millis(5)) => sender.send(7).unwrap(),
+            }
+            assert_eq!(answer.await, Ok(7));
+        }
     }
 }

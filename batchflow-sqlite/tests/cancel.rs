@@ -5,10 +5,12 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use batchflow_sqlite::client::Connection;
 use batchflow_sqlite::{
-    Attempt, Batch, ConflictStrategy, Driver, ErrorKind, Schema, Settled, SqliteDriver,
+    Attempt, Batch, ConflictStrategy, Driver, ErrorKind, Schema, Settled, SqliteConfig,
+    SqliteDriver,
 };
 use support::{table, write};
 
@@ -32,22 +34,27 @@ struct Place {
 }
 
 async fn place() -> Place {
+    place_with(SqliteConfig::new()).await
+}
+
+async fn place_with(config: SqliteConfig) -> Place {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.db");
-    let driver = SqliteDriver::open(&path).await.unwrap();
+    let driver = SqliteDriver::open_with(&path, config).await.unwrap();
     driver.execute(ENDLESS).await.unwrap();
     let other = Connection::open(&path).unwrap();
-    other.busy_timeout(std::time::Duration::ZERO).unwrap();
+    other.busy_timeout(Duration::ZERO).unwrap();
     Place { driver: Arc::new(driver), other, _folder: folder }
 }
 
-/// Starts a batch that never ends by itself, and waits until it holds the lock.
+/// Starts a batch that never ends by itself, as row 7 is in it, and waits until it holds the lock.
 async fn start_endless(
     place: &Place,
     attempt: &Attempt,
+    ids: std::ops::Range<i64>,
 ) -> tokio::task::JoinHandle<Result<batchflow_sqlite::Report, batchflow_sqlite::WriteError>> {
     let (driver, attempt) = (Arc::clone(&place.driver), attempt.clone());
-    let task = tokio::spawn(async move { driver.write(batch(0..10), &attempt).await });
+    let task = tokio::spawn(async move { driver.write(batch(ids), &attempt).await });
     while place.other.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok() {
         tokio::task::yield_now().await;
     }
@@ -58,7 +65,7 @@ async fn start_endless(
 async fn promise_9_a_cancelled_attempt_is_stopped_and_rolled_back_before_its_end_is_told() {
     let place = place().await;
     let (driver, attempt) = (&place.driver, Attempt::new());
-    let task = start_endless(&place, &attempt).await;
+    let task = start_endless(&place, &attempt, 0..10).await;
     attempt.cancel();
     let error = task.await.unwrap().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
@@ -71,10 +78,22 @@ async fn promise_9_a_cancelled_attempt_is_stopped_and_rolled_back_before_its_end
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn promise_9_an_attempt_that_is_waited_for_awake_ends_when_it_is_cancelled() {
+    let place = place_with(SqliteConfig::new().spin(Duration::MAX)).await;
+    let attempt = Attempt::new();
+    let task = start_endless(&place, &attempt, 7..8).await;
+    attempt.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(60), task).await;
+    let error = ended.expect("promise 9: it hangs").unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    assert!(!error.is_still_running());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn promise_8_a_dropped_write_is_settled_exactly() {
     let place = place().await;
     let (driver, attempt) = (&place.driver, Attempt::new());
-    let task = start_endless(&place, &attempt).await;
+    let task = start_endless(&place, &attempt, 0..10).await;
     task.abort();
     assert!(task.await.unwrap_err().is_cancelled());
     let token = attempt.tokens().remove(0);
@@ -87,7 +106,7 @@ async fn promise_8_a_dropped_write_is_settled_exactly() {
 async fn promise_7_a_batch_dropped_before_its_start_is_never_written() {
     let place = place().await;
     let (driver, first) = (&place.driver, Attempt::new());
-    let endless = start_endless(&place, &first).await;
+    let endless = start_endless(&place, &first, 0..10).await;
     let second = Attempt::new();
     let waiting = {
         let (driver, second) = (Arc::clone(driver), second.clone());
@@ -126,7 +145,7 @@ async fn promise_9_a_wait_for_a_lock_ends_when_it_is_cancelled() {
     let place = place().await;
     place.other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let attempt = Attempt::new();
-    let task = start_endless(&place, &attempt).await;
+    let task = start_endless(&place, &attempt, 0..10).await;
     while attempt.tokens().is_empty() {
         tokio::task::yield_now().await;
     }
