@@ -2,7 +2,8 @@
 //!
 //! A batch takes two round trips: the write, which begins a transaction, and the commit; or one,
 //! where its statement may be [`alone`](crate::alone). Until the commit is sent nothing can be
-//! applied, whatever becomes of the connection. From then on a lost answer leaves the batch unknown, with a token to ask by.
+//! applied, whatever becomes of the connection. From then on a lost answer leaves the batch unknown,
+//! with a token to ask by.
 
 use batchflow_core::{
     Attempt, Batch, CommitToken, ConflictStrategy, Deadline, ErrorKind, Stage, WriteError,

@@ -129,6 +129,7 @@ impl Claims {
         let Some(claim) = self.get(number).filter(|claim| claim.is_over()) else { return };
         if let Ok(entry) = self.numbers.find_entry(claim.hash.get(), |&other| other == number) {
             entry.remove();
+            self.list[place(number)].chain = None;
             self.free.push(number);
         }
     }
