@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::slots::Slots;
+use super::slots::{self, Slots};
 use crate::value::Value;
 
 /// Values for the first columns of a row, in the schema's order: tuples of up to sixteen values,
@@ -14,29 +14,52 @@ pub trait IntoRow {
 
 /// The columns of a row while it is filled by position.
 pub struct RowSlots {
-    pub(super) slots: Slots,
+    /// From `next` on, they hold anything without heap.
+    values: Box<[Option<Value>]>,
+    heap_bytes: usize,
+    /// Which of the first 64 columns were left unset, as bits.
+    skipped: u64,
     /// The column that is set next; past the last where there were too many values.
-    pub(super) next: usize,
+    next: usize,
 }
 
 impl RowSlots {
     #[inline]
     pub(super) fn new(width: usize) -> Self {
-        Self { slots: Slots::unfilled(width), next: 0 }
+        Self { values: slots::unfilled(width), heap_bytes: 0, skipped: 0, next: 0 }
     }
 
     /// Sets the next column.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "where the kind is known, most of this is nothing")]
+    #[inline(always)]
     pub fn push(&mut self, value: impl Into<Value>) {
-        self.slots.set(self.next, value);
+        if let Some(slot) = self.values.get_mut(self.next) {
+            let value = value.into();
+            self.heap_bytes += value.heap_bytes();
+            slots::fill(slot, Some(value));
+        }
         self.next += 1;
     }
 
     /// Leaves the next column unset.
     #[inline]
     pub fn skip(&mut self) {
-        self.slots.replace(self.next, None);
+        if let Some(slot) = self.values.get_mut(self.next) {
+            self.skipped |= slots::bit(self.next);
+            slots::fill(slot, None);
+        }
         self.next += 1;
+    }
+
+    /// The row, its last columns unset; how many values it was given, where those are too many.
+    #[inline]
+    pub(super) fn finish(mut self) -> Result<Slots, usize> {
+        let Some(rest) = self.values.get_mut(self.next..) else { return Err(self.next) };
+        for slot in rest {
+            slots::fill(slot, None);
+        }
+        let given = slots::bit(self.next).wrapping_sub(1);
+        Ok(Slots::filled(self.values, self.heap_bytes, given & !self.skipped))
     }
 }
 

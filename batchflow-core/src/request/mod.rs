@@ -226,14 +226,12 @@ impl Schema {
     /// ```
     #[inline]
     pub fn row(&self, values: impl IntoRow) -> Result<Request, RequestError> {
-        let width = self.width();
-        let mut row = RowSlots::new(width);
+        let mut row = RowSlots::new(self.width());
         values.append_to(&mut row);
-        if row.next > width {
-            return Err(self.too_many_values(row.next));
+        match row.finish() {
+            Ok(values) => Ok(Request { schema: self.clone(), values, error: None }),
+            Err(values) => Err(self.too_many_values(values)),
         }
-        row.slots.leave(row.next);
-        Ok(Request { schema: self.clone(), values: row.slots, error: None })
     }
 
     #[cold]

@@ -44,34 +44,15 @@ pub(super) struct Slots {
 impl Slots {
     /// A row of unset columns.
     pub(super) fn unset(width: usize) -> Self {
-        let mut slots = Self::unfilled(width);
-        slots.leave(0);
-        slots
+        let mut values = unfilled(width);
+        values.fill_with(|| None);
+        Self { values, heap_bytes: 0, set: 0 }
     }
 
-    /// A row whose columns hold anything until each is [set](Self::set) or [left](Self::leave).
+    /// Columns that are filled, what they hold on the heap, and which of the first 64 are set.
     #[inline]
-    pub(super) fn unfilled(width: usize) -> Self {
-        Self { values: reused(width).unwrap_or_else(|| new(width)), heap_bytes: 0, set: 0 }
-    }
-
-    /// Sets a column of an unfilled row; one that the row does not have is none.
-    #[allow(clippy::inline_always, reason = "where the kind is known, most of this is nothing")]
-    #[inline(always)]
-    pub(super) fn set(&mut self, at: usize, value: impl Into<Value>) {
-        let Some(slot) = self.values.get_mut(at) else { return };
-        let value = value.into();
-        self.heap_bytes += value.heap_bytes();
-        self.set |= bit(at);
-        *slot = Some(value);
-    }
-
-    /// Leaves the columns from `at` on unset.
-    #[inline]
-    pub(super) fn leave(&mut self, at: usize) {
-        if let Some(rest) = self.values.get_mut(at..) {
-            rest.fill_with(|| None);
-        }
+    pub(super) fn filled(values: Box<[Option<Value>]>, heap_bytes: usize, set: u64) -> Self {
+        Self { values, heap_bytes, set }
     }
 
     /// Puts a value, or none, in the place of the old one.
@@ -117,7 +98,7 @@ impl Slots {
 
 /// The bit of a column; none past the 64th.
 #[inline]
-fn bit(at: usize) -> u64 {
+pub(super) fn bit(at: usize) -> u64 {
     if at < 64 { 1 << at } else { 0 }
 }
 
@@ -132,12 +113,11 @@ impl Deref for Slots {
 
 impl Clone for Slots {
     fn clone(&self) -> Self {
-        let mut clone = Self::unfilled(self.len());
-        clone.values.clone_from_slice(&self.values);
+        let mut values = unfilled(self.len());
+        values.clone_from_slice(&self.values);
         // A clone of a text need not keep the room that the text had to grow.
-        clone.heap_bytes = clone.iter().flatten().map(Value::heap_bytes).sum();
-        clone.set = self.set;
-        clone
+        let heap_bytes = values.iter().flatten().map(Value::heap_bytes).sum();
+        Self { values, heap_bytes, set: self.set }
     }
 }
 
@@ -157,6 +137,18 @@ impl Drop for Slots {
         }
         keep(values);
     }
+}
+
+/// Columns that hold anything without heap, until each is [filled](fill) or emptied.
+#[inline]
+pub(super) fn unfilled(width: usize) -> Box<[Option<Value>]> {
+    reused(width).unwrap_or_else(|| new(width))
+}
+
+/// Fills an unfilled column. What it held has nothing on the heap, and needs no look.
+#[inline]
+pub(super) fn fill(slot: &mut Option<Value>, value: Option<Value>) {
+    std::mem::forget(std::mem::replace(slot, value));
 }
 
 #[cold]
@@ -214,5 +206,37 @@ fn hand_on(at: usize, own: &mut Stack) {
     if handed_on.len() < STACKS {
         handed_on.push(stack);
         WAITING[at].store(handed_on.len(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_is_used_again_holds_nothing_on_the_heap() {
+        let long = "x".repeat(100);
+        let array = |value: Value| Value::Array([value].into());
+        for value in [
+            Value::from(long.as_str()),
+            Value::Bytes([7].into()),
+            Value::Decimal("1".into()),
+            Value::Json("{}".into()),
+            array(Value::Null),
+            array(array(Value::from(long.as_str()))),
+        ] {
+            let mut set = Slots::unset(3);
+            assert_eq!(set.replace(1, Some(value.clone())), None);
+            let mut filled = unfilled(3);
+            for (slot, value) in filled.iter_mut().zip([None, Some(value.clone()), None]) {
+                fill(slot, value);
+            }
+            let filled = Slots::filled(filled, value.heap_bytes(), 0b10);
+            assert!(set == filled && set.clone() == filled);
+            drop((set, filled));
+            let again = [unfilled(3), unfilled(3), unfilled(3)];
+            let held = again.iter().flatten().flatten().map(Value::heap_bytes);
+            assert_eq!(held.sum::<usize>(), 0, "{:?}", value.kind());
+        }
     }
 }
