@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::slots::{self, Slots};
+use super::slots::{self, HEAD, Slot, Slots, Sums};
+use crate::schema::Schema;
 use crate::value::Value;
 
 /// Values for the first columns of a row, in the schema's order: tuples of up to sixteen values,
@@ -15,7 +16,7 @@ pub trait IntoRow {
 /// The columns of a row while it is filled by position.
 pub struct RowSlots {
     /// From `next` on, they hold anything without heap.
-    values: Box<[Option<Value>]>,
+    slots: Box<[Slot]>,
     heap_bytes: usize,
     /// Which of the first 64 columns were left unset, as bits.
     skipped: u64,
@@ -26,17 +27,17 @@ pub struct RowSlots {
 impl RowSlots {
     #[inline]
     pub(super) fn new(width: usize) -> Self {
-        Self { values: slots::unfilled(width), heap_bytes: 0, skipped: 0, next: 0 }
+        Self { slots: slots::unfilled(width), heap_bytes: 0, skipped: 0, next: 0 }
     }
 
     /// Sets the next column.
     #[allow(clippy::inline_always, reason = "where the kind is known, most of this is nothing")]
     #[inline(always)]
     pub fn push(&mut self, value: impl Into<Value>) {
-        if let Some(slot) = self.values.get_mut(self.next) {
+        if let Some(slot) = self.slots.get_mut(HEAD + self.next) {
             let value = value.into();
             self.heap_bytes += value.heap_bytes();
-            slots::fill(slot, Some(value));
+            slots::fill(slot, Slot::Set(value));
         }
         self.next += 1;
     }
@@ -44,22 +45,21 @@ impl RowSlots {
     /// Leaves the next column unset.
     #[inline]
     pub fn skip(&mut self) {
-        if let Some(slot) = self.values.get_mut(self.next) {
+        if let Some(slot) = self.slots.get_mut(HEAD + self.next) {
             self.skipped |= slots::bit(self.next);
-            slots::fill(slot, None);
+            slots::empty(slot);
         }
         self.next += 1;
     }
 
     /// The row, its last columns unset; how many values it was given, where those are too many.
     #[inline]
-    pub(super) fn finish(mut self) -> Result<Slots, usize> {
-        let Some(rest) = self.values.get_mut(self.next..) else { return Err(self.next) };
-        for slot in rest {
-            slots::fill(slot, None);
-        }
+    pub(super) fn finish(mut self, schema: &Schema) -> Result<Slots, usize> {
+        let Some(rest) = self.slots.get_mut(HEAD + self.next..) else { return Err(self.next) };
+        rest.iter_mut().for_each(slots::empty);
         let given = slots::bit(self.next).wrapping_sub(1);
-        Ok(Slots::filled(self.values, self.heap_bytes, given & !self.skipped))
+        let sums = Sums { heap_bytes: self.heap_bytes, set: given & !self.skipped };
+        Ok(Slots::filled(self.slots, schema, sums))
     }
 }
 

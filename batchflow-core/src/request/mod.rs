@@ -15,7 +15,7 @@ pub use into_row::{IntoRow, RowSlots};
 
 use crate::schema::{ConflictStrategy, Schema};
 use crate::value::Value;
-use slots::Slots;
+use slots::{Slot, Slots};
 
 /// One row on its way to a table: an owned set of values, some of them perhaps unset.
 ///
@@ -36,15 +36,10 @@ use slots::Slots;
 /// assert!(Request::new(&users).set("nmae", "Ada").validate().is_err());
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone)]
+/// Equal are requests of one schema with the same values and the same mistake, however they were set.
+#[derive(Clone, PartialEq)]
 #[must_use = "a request does nothing until it is submitted"]
-pub struct Request {
-    schema: Schema,
-    /// One slot a column; `None` is unset.
-    values: Slots,
-    /// The first mistake made while building.
-    error: Option<Box<RequestError>>,
-}
+pub struct Request(Slots);
 
 /// What a row takes beside its columns: the request itself and its place in a queue.
 const ROW_BYTES: usize = 96;
@@ -52,7 +47,7 @@ const ROW_BYTES: usize = 96;
 impl Request {
     /// An empty row of `schema`: every column unset.
     pub fn new(schema: &Schema) -> Self {
-        Self { schema: schema.clone(), values: Slots::unset(schema.width()), error: None }
+        Self(Slots::unset(schema))
     }
 
     /// Sets a column, replacing what it held.
@@ -61,7 +56,7 @@ impl Request {
     /// `submit` return; [`try_set`](Self::try_set) returns it at once.
     pub fn set(mut self, column: &str, value: impl Into<Value>) -> Self {
         if let Err(error) = self.try_set(column, value) {
-            self.error.get_or_insert_with(|| Box::new(error));
+            self.0.keep_mistake(error);
         }
         self
     }
@@ -91,32 +86,33 @@ impl Request {
     /// Replaces the value at `position`, which must be a column of the schema, and returns the old
     /// one. What a [`Coalescer`](crate::Coalescer) of your own merges with.
     pub(crate) fn put(&mut self, position: usize, value: Option<Value>) -> Option<Value> {
-        self.values.replace(position, value)
+        self.0.replace(position, value)
     }
 
     #[inline]
     fn find(&self, column: &str) -> Result<usize, RequestError> {
         // Columns are mostly set in order.
-        let next = self.values.after_set();
-        if next < self.values.len() && self.schema.column(next) == column {
+        let next = self.0.after_set();
+        if next < self.0.width() && self.schema().column(next) == column {
             return Ok(next);
         }
-        let position = self.schema.position(column);
+        let position = self.schema().position(column);
         position.ok_or_else(|| RequestError::UnknownColumn {
-            table: self.schema.table().to_string(),
+            table: self.schema().table().to_string(),
             column: column.to_owned(),
         })
     }
 
     /// The schema the row belongs to.
+    #[inline]
     pub fn schema(&self) -> &Schema {
-        &self.schema
+        self.0.schema()
     }
 
     /// The value at a column's position: `None` is unset, or past the last column.
     #[inline]
     pub fn value(&self, position: usize) -> Option<&Value> {
-        self.values.get(position)?.as_ref()
+        self.0.value(position)
     }
 
     /// Reads a column: `Ok(None)` where it is unset or NULL, an error where there is no such
@@ -128,7 +124,7 @@ impl Request {
             Some(value) => match T::from_value(value) {
                 Some(read) => Ok(Some(read)),
                 None => Err(RequestError::WrongKind {
-                    table: self.schema.table().to_string(),
+                    table: self.schema().table().to_string(),
                     column: column.to_owned(),
                     kind: value.kind(),
                     wanted: std::any::type_name::<T>(),
@@ -144,20 +140,20 @@ impl Request {
 
     /// The positions of the columns that are set, in the schema's order.
     pub fn set_columns(&self) -> impl Iterator<Item = usize> {
-        let slots = self.values.iter().enumerate();
-        slots.filter(|(_, slot)| slot.is_some()).map(|(position, _)| position)
+        let values = self.0.values().enumerate();
+        values.filter(|(_, value)| value.is_some()).map(|(position, _)| position)
     }
 
     /// Which of the first 64 columns are set, as bits.
     #[inline]
     pub(crate) fn first_set(&self) -> u64 {
-        self.values.first_set()
+        self.0.sums().set
     }
 
     /// What the row counts against `buffer_bytes` and `flush_bytes`, in bytes.
     #[inline]
     pub fn size_bytes(&self) -> usize {
-        ROW_BYTES + self.values.len() * size_of::<Option<Value>>() + self.values.heap_bytes()
+        ROW_BYTES + self.0.width() * size_of::<Slot>() + self.0.sums().heap_bytes
     }
 
     /// Checks what can be checked without a database: `submit` does it for every row.
@@ -180,20 +176,20 @@ impl Request {
     /// Whether [`fault`](Self::fault) finds none.
     #[inline]
     pub(crate) fn is_sound(&self) -> bool {
-        let schema = &self.schema;
+        let schema = self.schema();
         let plain =
-            self.error.is_none() && schema.touch().is_none_or(|touch| !self.values.is_set(touch));
+            self.0.mistake().is_none() && schema.touch().is_none_or(|touch| !self.0.is_set(touch));
         let keyed = schema.strategy() == ConflictStrategy::Fail
-            || schema.key().iter().all(|&position| self.values.is_set(position));
-        plain && keyed && !self.values.is_empty_row()
+            || schema.key().iter().all(|&position| self.0.is_set(position));
+        plain && keyed && !self.0.is_empty_row()
     }
 
     #[cold]
     fn describe_fault(&self) -> RequestError {
-        if let Some(error) = &self.error {
-            return (**error).clone();
+        if let Some(error) = self.0.mistake() {
+            return error.clone();
         }
-        let schema = &self.schema;
+        let schema = self.schema();
         let table = schema.table().to_string();
         let column = |position| schema.column(position).to_owned();
         if let Some(touch) = schema.touch().filter(|&touch| self.value(touch).is_some()) {
@@ -228,8 +224,8 @@ impl Schema {
     pub fn row(&self, values: impl IntoRow) -> Result<Request, RequestError> {
         let mut row = RowSlots::new(self.width());
         values.append_to(&mut row);
-        match row.finish() {
-            Ok(values) => Ok(Request { schema: self.clone(), values, error: None }),
+        match row.finish(self) {
+            Ok(slots) => Ok(Request(slots)),
             Err(values) => Err(self.too_many_values(values)),
         }
     }
@@ -241,13 +237,6 @@ impl Schema {
     }
 }
 
-/// Equal in schema, values and mistake, however they were set.
-impl PartialEq for Request {
-    fn eq(&self, other: &Self) -> bool {
-        self.schema == other.schema && self.values == other.values && self.error == other.error
-    }
-}
-
 impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         struct Kinds<'a>(&'a Request);
@@ -255,12 +244,12 @@ impl fmt::Debug for Request {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let columns = self.0.set_columns();
                 f.debug_map()
-                    .entries(columns.map(|at| (self.0.schema.column(at), self.0.value(at))))
+                    .entries(columns.map(|at| (self.0.schema().column(at), self.0.value(at))))
                     .finish()
             }
         }
         f.debug_struct("Request")
-            .field("table", &self.schema.table().to_string())
+            .field("table", &self.schema().table().to_string())
             .field("values", &Kinds(self))
             .finish_non_exhaustive()
     }

@@ -104,6 +104,12 @@ impl Schema {
         std::ptr::from_ref::<Inner>(&self.0).addr()
     }
 
+    /// Whether its content is kept for good, so that a copy of it holds nothing.
+    #[inline]
+    pub(crate) fn is_kept(&self) -> bool {
+        matches!(self.0, Shared::Kept(_))
+    }
+
     /// The table's name.
     pub fn table(&self) -> &TableName {
         &self.0.parts.table
