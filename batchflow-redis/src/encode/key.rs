@@ -9,8 +9,7 @@ pub(super) fn write(value: ValueRef<'_>, out: &mut Vec<u8>) -> Fit<()> {
     match value {
         ValueRef::F32(v) => {
             // The same number, whichever width it came in.
-            let wide = f64::from(v);
-            text::float(format_args!("{wide:?}"), v == 0.0, out);
+            text::double(v.into(), out);
             Ok(())
         }
         ValueRef::Decimal(v) => decimal(v, out),

@@ -5,7 +5,7 @@ mod key;
 mod pack;
 mod text;
 
-use batchflow_core::{Batch, ErrorKind, Stage, ValueRef, WriteError};
+use batchflow_core::{Batch, ErrorKind, Stage, Value, ValueRef, WriteError};
 use bytes::Bytes;
 
 pub(crate) use json::string as json_string;
@@ -62,12 +62,17 @@ impl Row {
     ) -> Result<(), WriteError> {
         self.bytes.clear();
         self.parts.clear();
+        let request = batch.request(row);
+        let get = |column: usize| {
+            let value = request.and_then(|request| request.value(column));
+            value.map_or(ValueRef::Null, Value::as_ref)
+        };
         if shape.kind == Kind::Command {
-            return self.command(shape, batch, row);
+            return self.command(shape, batch, get);
         }
-        self.name(shape, batch, row)?;
+        self.name(shape, batch, get)?;
         if let Some(member) = shape.member {
-            let value = batch.get(row, member);
+            let value = get(member);
             if value.is_null() {
                 return Err(refuse(batch, member, "a member cannot be NULL"));
             }
@@ -75,17 +80,17 @@ impl Row {
                 .map_err(|why| refuse(batch, member, why))?;
         }
         if shape.kind == Kind::Json {
-            self.document(shape, batch, row)?;
+            self.document(shape, batch, get)?;
         } else {
             for cell in &shape.cells {
-                let value = batch.get(row, cell.column);
+                let value = get(cell.column);
                 self.cell(shape.kind, cell, value)
                     .map_err(|why| refuse(batch, cell.column, why))?;
             }
         }
         self.check_content(shape, batch)?;
         if let Lifetime::Column(column) = shape.lifetime {
-            let value = batch.get(row, column);
+            let value = get(column);
             self.lifetime(value).map_err(|why| refuse(batch, column, why))?;
         }
         // Parts are addressed by 32 bits, and Redis takes no value of that size.
@@ -105,11 +110,16 @@ impl Row {
         Ok(())
     }
 
-    fn name(&mut self, shape: &Shape, batch: &Batch, row: usize) -> Result<(), WriteError> {
+    fn name<'a>(
+        &mut self,
+        shape: &Shape,
+        batch: &Batch,
+        get: impl Fn(usize) -> ValueRef<'a>,
+    ) -> Result<(), WriteError> {
         self.bytes.extend_from_slice(shape.prefix.as_bytes());
         let last = shape.name.len().saturating_sub(1);
         for (at, &column) in shape.name.iter().enumerate() {
-            let value = batch.get(row, column);
+            let value = get(column);
             if value.is_null() {
                 return Err(refuse(batch, column, "a key cannot hold NULL"));
             }
@@ -143,7 +153,12 @@ impl Row {
         }
     }
 
-    fn document(&mut self, shape: &Shape, batch: &Batch, row: usize) -> Result<(), WriteError> {
+    fn document<'a>(
+        &mut self,
+        shape: &Shape,
+        batch: &Batch,
+        get: impl Fn(usize) -> ValueRef<'a>,
+    ) -> Result<(), WriteError> {
         let start = self.bytes.len() as u32;
         self.bytes.push(b'{');
         for (at, cell) in shape.cells.iter().enumerate() {
@@ -152,7 +167,7 @@ impl Row {
             }
             json::string(&cell.name, &mut self.bytes);
             self.bytes.push(b':');
-            json::value(batch.get(row, cell.column), &mut self.bytes)
+            json::value(get(cell.column), &mut self.bytes)
                 .map_err(|why| refuse(batch, cell.column, why))?;
         }
         self.bytes.push(b'}');
@@ -178,9 +193,14 @@ impl Row {
         Ok(())
     }
 
-    fn command(&mut self, shape: &Shape, batch: &Batch, row: usize) -> Result<(), WriteError> {
+    fn command<'a>(
+        &mut self,
+        shape: &Shape,
+        batch: &Batch,
+        get: impl Fn(usize) -> ValueRef<'a>,
+    ) -> Result<(), WriteError> {
         for cell in &shape.cells {
-            let value = batch.get(row, cell.column);
+            let value = get(cell.column);
             match value {
                 ValueRef::Null => continue,
                 ValueRef::Bytes(word) if shape.text_only && str::from_utf8(word).is_err() => {

@@ -50,6 +50,28 @@ fn values_have_one_text() {
     assert!(text(Value::Null).unwrap_err().contains("column value: it cannot be NULL"));
 }
 
+/// Rust's own shortest text of a float; whole ones without a fraction.
+fn shortest(float: f64) -> String {
+    let text = format!("{float:?}");
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
+}
+
+#[test]
+fn a_float_has_the_shortest_text_that_reads_as_it() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let thousandths = (0..10_000).map(|n| f64::from(n) / 1_000.0);
+    let money = std::iter::repeat_with(|| random.i64(-1 << 50..1 << 50) as f64 / 100.0);
+    let mut floats: Vec<f64> = thousandths.chain(money.take(2_000)).collect();
+    floats.extend([1e-4, 9.9e-5, 999_999_999_999.999, 1e12, 1e15, 9_007_199_254_740_993.0, 1e16]);
+    floats.extend(std::iter::repeat_with(|| f64::from_bits(random.u64(..))).take(2_000));
+    for float in floats.into_iter().filter(|float| float.is_finite() && *float != 0.0) {
+        let near = [float, float.next_up(), float.next_down()];
+        for float in near.into_iter().flat_map(|float| [float, -float]) {
+            assert_eq!(text(float), Ok(shortest(float)), "{float:?}");
+        }
+    }
+}
+
 #[test]
 fn equal_numbers_are_one_key() {
     for (number, expected) in [

@@ -18,7 +18,7 @@ pub(super) fn write(value: ValueRef<'_>, out: &mut Vec<u8>) -> Fit<()> {
         ValueRef::I64(v) => integer(v.unsigned_abs(), v < 0, out),
         ValueRef::U64(v) => integer(v, false, out),
         ValueRef::F32(v) => float(format_args!("{v:?}"), v == 0.0, out),
-        ValueRef::F64(v) => float(format_args!("{v:?}"), v == 0.0, out),
+        ValueRef::F64(v) => double(v, out),
         ValueRef::Text(v) | ValueRef::Decimal(v) | ValueRef::Json(v) => {
             out.extend_from_slice(v.as_bytes());
         }
@@ -122,6 +122,26 @@ pub(super) fn integer(mut number: u64, negative: bool, out: &mut Vec<u8>) {
         out.push(b'-');
     }
     out.extend_from_slice(&digits[at..]);
+}
+
+/// A double's text. Prices and the like, of at most fifteen digits and three of them behind the
+/// point, are common, and short work: no two texts of fifteen digits are one double.
+pub(super) fn double(number: f64, out: &mut Vec<u8>) {
+    let size = number.abs();
+    let thousandths = (size * 1_000.0).round();
+    if size == 0.0 || thousandths >= 1e15 || thousandths / 1_000.0 != size {
+        return float(format_args!("{number:?}"), size == 0.0, out);
+    }
+    let thousandths = thousandths as u64;
+    integer(thousandths / 1_000, number < 0.0, out);
+    let mut fraction = thousandths % 1_000;
+    if fraction > 0 {
+        out.push(b'.');
+    }
+    while fraction > 0 {
+        out.push(b'0' + (fraction / 100) as u8);
+        fraction = fraction % 100 * 10;
+    }
 }
 
 /// The shortest text that reads as the same float; whole numbers without a fraction, one zero.
