@@ -22,7 +22,8 @@ use slots::{Slot, Slots};
 /// **Unset is not NULL.** A column that was never set is left to the database's default on insert
 /// and untouched on update; [`set_null`](Self::set_null) writes NULL.
 ///
-/// `Debug` shows the table, the columns and the kinds of the values, never the values.
+/// Two are equal that have the same schema, values and mistake, however they were set. `Debug` shows
+/// the table, the columns and the kinds of the values, never the values.
 ///
 /// ```
 /// use batchflow_core::{ConflictStrategy, Request, Schema};
@@ -36,7 +37,6 @@ use slots::{Slot, Slots};
 /// assert!(Request::new(&users).set("nmae", "Ada").validate().is_err());
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-/// Equal are requests of one schema with the same values and the same mistake, however they were set.
 #[derive(Clone, PartialEq)]
 #[must_use = "a request does nothing until it is submitted"]
 pub struct Request(Slots);

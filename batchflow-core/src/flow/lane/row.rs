@@ -51,7 +51,7 @@ pub(in crate::flow) struct Sent {
 }
 
 /// There may be a million of them, and each is moved several times.
-const _: () = assert!(size_of::<Option<Row>>() <= 128 && size_of::<Sent>() <= 40);
+const _: () = assert!(size_of::<Option<Row>>() <= 80 && size_of::<Sent>() <= 40);
 
 impl Row {
     /// What is written for this row.
