@@ -346,4 +346,18 @@ mod tests {
             assert_eq!(held.sum::<usize>(), 0, "{:?}", value.kind());
         }
     }
+
+    #[test]
+    fn a_schema_that_is_counted_is_let_go_with_its_rows() {
+        let schema = |n: usize| {
+            Schema::new(format!("slots_{n}"), crate::ConflictStrategy::Ignore, ["a"]).unwrap()
+        };
+        // More than are kept for good.
+        let counted = (0..1_100).map(schema).last().unwrap();
+        assert!(!counted.is_kept());
+        drop((0..100).map(|_| Slots::unset(&counted)).collect::<Vec<_>>());
+        let again: Vec<_> = (0..100).map(|_| unfilled(1)).collect();
+        let holds = |slot: &Slot| matches!(slot, Slot::Schema(schema) if !schema.is_kept());
+        assert!(!again.iter().flatten().any(holds));
+    }
 }
