@@ -353,9 +353,10 @@ mod tests {
             Schema::new(format!("slots_{n}"), crate::ConflictStrategy::Ignore, ["a"]).unwrap()
         };
         // More than are kept for good.
-        let counted = (0..1_100).map(schema).last().unwrap();
+        let schemas: Vec<Schema> = (0..1_100).map(schema).collect();
+        let counted = schemas.last().unwrap();
         assert!(!counted.is_kept());
-        drop((0..100).map(|_| Slots::unset(&counted)).collect::<Vec<_>>());
+        drop((0..100).map(|_| Slots::unset(counted)).collect::<Vec<_>>());
         let again: Vec<_> = (0..100).map(|_| unfilled(1)).collect();
         let holds = |slot: &Slot| matches!(slot, Slot::Schema(schema) if !schema.is_kept());
         assert!(!again.iter().flatten().any(holds));
