@@ -129,7 +129,8 @@ pub(super) fn integer(mut number: u64, negative: bool, out: &mut Vec<u8>) {
 pub(super) fn double(number: f64, out: &mut Vec<u8>) {
     let size = number.abs();
     let thousandths = (size * 1_000.0).round();
-    if size == 0.0 || thousandths >= 1e15 || thousandths / 1_000.0 != size {
+    let is_exact = (thousandths / 1_000.0).to_bits() == size.to_bits();
+    if !(is_exact && size > 0.0 && thousandths < 1e15) {
         return float(format_args!("{number:?}"), size == 0.0, out);
     }
     let thousandths = thousandths as u64;
