@@ -5,13 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Error};
+use mysql_async::{Conn, Error, Row};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::catalog::ask;
 use crate::connect::Source;
 use crate::session::{Mark, Session};
 
@@ -108,14 +107,9 @@ pub(crate) async fn end(conn: &mut Conn, mark: Mark) -> Result<bool, Error> {
     let text = format!("SELECT IS_USED_LOCK('{}')", mark.lock());
     let holder: Option<Option<u64>> = conn.query_first(text).await?;
     let Some(id) = holder.flatten() else { return Ok(true) };
-    let text = format!(
-        "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = {id} \
-         AND (INFO LIKE 'COMMIT%' OR STATE LIKE '%semi-sync%')"
-    );
-    let commits: Vec<u64> = ask(conn, text).await?;
     // A commit that waits for a replica would end without it. A statement in autocommit is its own
     // commit.
-    if commits == [0] {
+    if !commits(conn, id).await? {
         match conn.query_drop(format!("KILL CONNECTION {id}")).await {
             // It may have gone meanwhile, or be on its way.
             Ok(()) | Err(Error::Server(_)) => {}
@@ -123,4 +117,21 @@ pub(crate) async fn end(conn: &mut Conn, mark: Mark) -> Result<bool, Error> {
         }
     }
     Ok(false)
+}
+
+/// Whether a session commits. Not asked of `information_schema.PROCESSLIST`: MySQL converts every
+/// session's statement to text for it, and fails where one of them is none (error 3854).
+async fn commits(conn: &mut Conn, id: u64) -> Result<bool, Error> {
+    let sessions: Vec<Row> = conn.query("SHOW PROCESSLIST").await?;
+    let session = sessions.iter().find(|session| {
+        session.get_opt::<u64, _>("Id").is_some_and(|found| found.is_ok_and(|found| found == id))
+    });
+    let Some(session) = session else { return Ok(false) };
+    let word = |column| {
+        let word = session.get_opt::<Option<Vec<u8>>, _>(column).and_then(Result::ok);
+        word.flatten().unwrap_or_default()
+    };
+    let (info, state) = (word("Info"), word("State"));
+    let begins = |text: &[u8]| info.get(..text.len()).is_some_and(|i| i.eq_ignore_ascii_case(text));
+    Ok(begins(b"COMMIT") || String::from_utf8_lossy(&state).to_lowercase().contains("semi-sync"))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use batchflow_core::testing::{Direction, Ending, Flow, Proxy};
 use batchflow_mysql::client::prelude::Queryable as _;
-use batchflow_mysql::client::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
+use batchflow_mysql::client::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, Row};
 use batchflow_mysql::{
     Applied, Attempt, Batch, ConflictStrategy, Driver as _, ErrorKind, MysqlConfig, MysqlDriver,
     Schema, Settled, Stage, Way,
@@ -14,7 +14,7 @@ use batchflow_mysql::{
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::framing::{address, through};
-use crate::support::{Database, rows, url};
+use crate::support::{Database, connect, rows, url};
 
 /// Whose connections a driver writes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -396,4 +396,49 @@ async fn sixteen_writers_at_once_share_the_pool_and_prepare_a_bounded_number() {
     // The one that asks is counted too.
     assert_eq!(database.rows(&sql).await, ["4"]);
     driver.close().await;
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_9_an_attempt_ends_on_the_server_whatever_others_run() {
+    let mut place = Place::new(Whose::Own, Way::Rows).await;
+    place.lock().await;
+    // MySQL cannot show it in its information schema, which fails for everybody.
+    let mut other = connect(&url()).await;
+    let busy = tokio::spawn(async move {
+        other.query_drop(&b"DO _binary'\xff', SLEEP(20)"[..]).await.unwrap();
+    });
+    let attempt = Attempt::new();
+    let task = {
+        let (driver, batch, attempt) =
+            (Arc::clone(&place.driver), place.batch(19), attempt.clone());
+        tokio::spawn(async move { driver.write(batch, &attempt).await })
+    };
+    sleep(Duration::from_millis(500)).await;
+    assert!(!task.is_finished() && !busy.is_finished());
+    attempt.cancel();
+    let error = timeout(Duration::from_secs(15), task).await.unwrap().unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.is_still_running()), (ErrorKind::Cancelled, false), "{error}");
+    let until = Instant::now() + Duration::from_secs(10);
+    loop {
+        let sessions: Vec<Row> = place.watcher.query("SHOW PROCESSLIST").await.unwrap();
+        let inserts = sessions.iter().filter(|session| {
+            session
+                .get::<Option<Vec<u8>>, _>("Info")
+                .flatten()
+                .unwrap_or_default()
+                .starts_with(b"INSERT")
+                && session.get::<Option<String>, _>("db").flatten().as_deref()
+                    == Some(place.database.name())
+        });
+        if inserts.count() == 0 {
+            break;
+        }
+        assert!(Instant::now() < until, "promise 9: it goes on");
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!busy.is_finished(), "the other statement stood there all the while");
+    busy.abort();
+    place.unlock().await;
+    assert_eq!(place.locker.query::<u32, _>("SELECT id FROM t").await.unwrap(), [0; 0]);
 }
