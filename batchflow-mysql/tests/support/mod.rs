@@ -64,7 +64,7 @@ pub(crate) async fn rows(conn: &mut Conn, sql: &str) -> Vec<String> {
         match conn.query(sql).await {
             // MySQL lists no sessions in its schema while one runs a statement that is no text.
             Err(Error::Server(error)) if error.code == 3854 => {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
             found => break found.unwrap_or_else(|error| panic!("{error:?}: {sql}")),
         }
