@@ -26,14 +26,14 @@ impl Lane {
         let mut requests = Vec::with_capacity(picked.len());
         let mut rows = Vec::with_capacity(picked.len());
         for at in picked {
-            let slot = &mut self.rows[at as usize];
-            let Some(row) = slot.as_mut() else { continue };
+            let Some(row) = self.rows[at as usize].take() else { continue };
             self.free.push(at);
             self.waiting -= 1;
             self.shapes[row.shape as usize].members -= 1;
             since = Some(since.map_or(row.since, |oldest| oldest.min(row.since)));
-            row.send(&mut requests, &mut rows);
-            *slot = None;
+            let Some((request, sent)) = row.send() else { continue };
+            requests.push(request);
+            rows.push(sent);
         }
         if self.coalescer.is_some() {
             self.merge_keys.retain(|_, at| self.rows[*at as usize].is_some());

@@ -75,21 +75,16 @@ impl Row {
         others.map(|held| held.submission).fold(self.deciding.submission, u64::min)
     }
 
-    /// Moves out what is written, and what its verdict settles.
-    pub(super) fn send(&mut self, requests: &mut Vec<Request>, sent: &mut Vec<Sent>) {
-        let deciding = &mut self.deciding;
-        let combined = self.merges.as_mut().and_then(|merges| merges.combined.as_mut());
-        if let (Some(combined), Some(request)) = (combined, &mut deciding.request) {
-            std::mem::swap(combined, request);
-        }
-        let before = requests.len();
-        // Straight to its place: rows are large.
-        requests.extend(deciding.request.take());
-        if requests.len() > before {
-            let Held { submission, bytes, .. } = *deciding;
-            let (reply, merges) = (deciding.reply.take(), self.merges.take());
-            sent.push(Sent { reply, submission, bytes, merges, claim: self.claim });
-        }
+    /// The request to write, and what its verdict settles.
+    pub(super) fn send(self) -> Option<(Request, Sent)> {
+        let Self { deciding: Held { request, reply, submission, bytes }, merges, claim, .. } = self;
+        let mut sent = Sent { reply, submission, bytes, merges, claim };
+        let request = request?;
+        let combined = sent.merges.as_mut().and_then(|merges| merges.combined.as_mut());
+        Some(match combined {
+            Some(combined) => (std::mem::replace(combined, request), sent),
+            None => (request, sent),
+        })
     }
 }
 
