@@ -5,7 +5,7 @@ mod key;
 mod pack;
 mod text;
 
-use batchflow_core::{Batch, ErrorKind, Stage, Value, ValueRef, WriteError};
+use batchflow_core::{Batch, ErrorKind, Request, Stage, Value, ValueRef, WriteError};
 use bytes::Bytes;
 
 pub(crate) use json::string as json_string;
@@ -62,36 +62,33 @@ impl Row {
     ) -> Result<(), WriteError> {
         self.bytes.clear();
         self.parts.clear();
-        let request = batch.request(row);
-        let get = |column: usize| {
-            let value = request.and_then(|request| request.value(column));
-            value.map_or(ValueRef::Null, Value::as_ref)
+        let Some(row) = batch.request(row) else {
+            return Err(WriteError::new(ErrorKind::Internal).at(Stage::Encode));
         };
         if shape.kind == Kind::Command {
-            return self.command(shape, batch, get);
+            return self.command(shape, row);
         }
-        self.name(shape, batch, get)?;
+        self.name(shape, row)?;
         if let Some(member) = shape.member {
-            let value = get(member);
+            let value = value_of(row, member);
             if value.is_null() {
-                return Err(refuse(batch, member, "a member cannot be NULL"));
+                return Err(refuse(row, member, "a member cannot be NULL"));
             }
             self.write_part(|out| key::write(value, out))
-                .map_err(|why| refuse(batch, member, why))?;
+                .map_err(|why| refuse(row, member, why))?;
         }
         if shape.kind == Kind::Json {
-            self.document(shape, batch, get)?;
+            self.document(shape, row)?;
         } else {
             for cell in &shape.cells {
-                let value = get(cell.column);
-                self.cell(shape.kind, cell, value)
-                    .map_err(|why| refuse(batch, cell.column, why))?;
+                let value = value_of(row, cell.column);
+                self.cell(shape.kind, cell, value).map_err(|why| refuse(row, cell.column, why))?;
             }
         }
-        self.check_content(shape, batch)?;
+        self.check_content(shape, row)?;
         if let Lifetime::Column(column) = shape.lifetime {
-            let value = get(column);
-            self.lifetime(value).map_err(|why| refuse(batch, column, why))?;
+            let value = value_of(row, column);
+            self.lifetime(value).map_err(|why| refuse(row, column, why))?;
         }
         // Parts are addressed by 32 bits, and Redis takes no value of that size.
         match u32::try_from(self.bytes.len()) {
@@ -110,25 +107,20 @@ impl Row {
         Ok(())
     }
 
-    fn name<'a>(
-        &mut self,
-        shape: &Shape,
-        batch: &Batch,
-        get: impl Fn(usize) -> ValueRef<'a>,
-    ) -> Result<(), WriteError> {
+    fn name(&mut self, shape: &Shape, row: &Request) -> Result<(), WriteError> {
         self.bytes.extend_from_slice(shape.prefix.as_bytes());
         let last = shape.name.len().saturating_sub(1);
         for (at, &column) in shape.name.iter().enumerate() {
-            let value = get(column);
+            let value = value_of(row, column);
             if value.is_null() {
-                return Err(refuse(batch, column, "a key cannot hold NULL"));
+                return Err(refuse(row, column, "a key cannot hold NULL"));
             }
             let written = if at == last {
                 key::write(value, &mut self.bytes)
             } else {
                 key::write_escaped(value, &mut self.bytes)
             };
-            written.map_err(|why| refuse(batch, column, why))?;
+            written.map_err(|why| refuse(row, column, why))?;
         }
         self.parts.push(Some((0, self.bytes.len() as u32)));
         Ok(())
@@ -153,12 +145,7 @@ impl Row {
         }
     }
 
-    fn document<'a>(
-        &mut self,
-        shape: &Shape,
-        batch: &Batch,
-        get: impl Fn(usize) -> ValueRef<'a>,
-    ) -> Result<(), WriteError> {
+    fn document(&mut self, shape: &Shape, row: &Request) -> Result<(), WriteError> {
         let start = self.bytes.len() as u32;
         self.bytes.push(b'{');
         for (at, cell) in shape.cells.iter().enumerate() {
@@ -167,8 +154,8 @@ impl Row {
             }
             json::string(&cell.name, &mut self.bytes);
             self.bytes.push(b':');
-            json::value(get(cell.column), &mut self.bytes)
-                .map_err(|why| refuse(batch, cell.column, why))?;
+            json::value(value_of(row, cell.column), &mut self.bytes)
+                .map_err(|why| refuse(row, cell.column, why))?;
         }
         self.bytes.push(b'}');
         self.parts.push(Some((start, self.bytes.len() as u32)));
@@ -176,7 +163,7 @@ impl Row {
     }
 
     /// A hash or an entry without a field would be nothing at all. An update may take fields away.
-    fn check_content(&self, shape: &Shape, batch: &Batch) -> Result<(), WriteError> {
+    fn check_content(&self, shape: &Shape, row: &Request) -> Result<(), WriteError> {
         use batchflow_core::ConflictStrategy::Update;
         if !matches!(shape.kind, Kind::Hash | Kind::Stream) || shape.touch.is_some() {
             return Ok(());
@@ -185,7 +172,7 @@ impl Row {
         let is_update = shape.kind == Kind::Hash && shape.strategy == Update;
         if cells.is_empty() || (!is_update && cells.iter().all(Option::is_none)) {
             let error = WriteError::new(ErrorKind::Data).at(Stage::Encode);
-            return Err(error.with_table(batch.schema().table()).with_message(format!(
+            return Err(error.with_table(row.schema().table()).with_message(format!(
                 "the row sets no value, and Redis keeps no {} without one",
                 shape.kind.as_str()
             )));
@@ -193,28 +180,23 @@ impl Row {
         Ok(())
     }
 
-    fn command<'a>(
-        &mut self,
-        shape: &Shape,
-        batch: &Batch,
-        get: impl Fn(usize) -> ValueRef<'a>,
-    ) -> Result<(), WriteError> {
+    fn command(&mut self, shape: &Shape, row: &Request) -> Result<(), WriteError> {
         for cell in &shape.cells {
-            let value = get(cell.column);
+            let value = value_of(row, cell.column);
             match value {
                 ValueRef::Null => continue,
                 ValueRef::Bytes(word) if shape.text_only && str::from_utf8(word).is_err() => {
                     let why = "without scripts, a command's words have to be text";
-                    return Err(refuse(batch, cell.column, why));
+                    return Err(refuse(row, cell.column, why));
                 }
                 _ => {}
             }
             self.write_part(|out| text::write(value, out))
-                .map_err(|why| refuse(batch, cell.column, why))?;
+                .map_err(|why| refuse(row, cell.column, why))?;
         }
         crate::command::check(self.parts().flatten()).map_err(|why| {
             let error = WriteError::new(ErrorKind::Data).at(Stage::Encode);
-            error.with_table(batch.schema().table()).with_message(why)
+            error.with_table(row.schema().table()).with_message(why)
         })
     }
 
@@ -227,9 +209,13 @@ impl Row {
     }
 }
 
-fn refuse(batch: &Batch, column: usize, why: &str) -> WriteError {
+fn value_of(row: &Request, column: usize) -> ValueRef<'_> {
+    row.value(column).map_or(ValueRef::Null, Value::as_ref)
+}
+
+fn refuse(row: &Request, column: usize, why: &str) -> WriteError {
     let error = WriteError::new(ErrorKind::Data).at(Stage::Encode);
-    let schema = batch.schema();
+    let schema = row.schema();
     error.with_table(schema.table()).with_column(schema.column(column)).with_message(why)
 }
 
