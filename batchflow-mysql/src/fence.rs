@@ -119,14 +119,16 @@ pub(crate) async fn end(conn: &mut Conn, mark: Mark) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Whether a session commits. Not asked of `information_schema.PROCESSLIST`: MySQL converts every
-/// session's statement to text for it, and fails where one of them is none (error 3854).
+/// Whether a session commits, as far as is known: one that is not listed may.
+///
+/// Not asked of `information_schema.PROCESSLIST`: MySQL converts every session's statement to text
+/// for it, and fails where one of them is none (error 3854).
 async fn commits(conn: &mut Conn, id: u64) -> Result<bool, Error> {
     let sessions: Vec<Row> = conn.query("SHOW PROCESSLIST").await?;
     let session = sessions.iter().find(|session| {
         session.get_opt::<u64, _>("Id").is_some_and(|found| found.is_ok_and(|found| found == id))
     });
-    let Some(session) = session else { return Ok(false) };
+    let Some(session) = session else { return Ok(true) };
     let word = |column| {
         let word = session.get_opt::<Option<Vec<u8>>, _>(column).and_then(Result::ok);
         word.flatten().unwrap_or_default()
