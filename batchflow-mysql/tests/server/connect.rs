@@ -11,7 +11,7 @@ use batchflow_mysql::{
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
-use crate::support::{Database, fresh, password, rows, with_database};
+use crate::support::{Database, fresh, password, rows, sessions, with_database};
 
 /// The parts of the shared server's URL.
 fn opts(database: &Database) -> Opts {
@@ -160,13 +160,16 @@ async fn a_session_is_set_as_values_need_it_whatever_the_server_s_defaults() {
             driver.write(batch(&schema, at..at + 1), &Attempt::new()).await.unwrap();
             driver.close().await;
         });
-        let levels = "SELECT trx_isolation_level FROM information_schema.INNODB_TRX \
-                      WHERE trx_state = 'LOCK WAIT' \
-                      AND trx_mysql_thread_id IN (SELECT ID FROM information_schema.PROCESSLIST \
-                      WHERE DB = DATABASE())";
         let waits = async {
             loop {
-                match &rows(&mut watcher, levels).await[..] {
+                let ours = sessions(&mut watcher, database.name()).await.unwrap();
+                let ours: Vec<String> = ours.iter().map(|session| session.id.to_string()).collect();
+                let levels = format!(
+                    "SELECT trx_isolation_level FROM information_schema.INNODB_TRX \
+                     WHERE trx_state = 'LOCK WAIT' AND trx_mysql_thread_id IN ({})",
+                    ours.join(", ")
+                );
+                match &rows(&mut watcher, &levels).await[..] {
                     // What was looked at a tenth of a second ago is shown again.
                     [] => tokio::time::sleep(Duration::from_millis(150)).await,
                     found => return found.to_vec(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use batchflow_core::testing::{Direction, Ending, Flow, Proxy};
 use batchflow_mysql::client::prelude::Queryable as _;
-use batchflow_mysql::client::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, Row};
+use batchflow_mysql::client::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 use batchflow_mysql::{
     Applied, Attempt, Batch, ConflictStrategy, Driver as _, ErrorKind, MysqlConfig, MysqlDriver,
     Schema, Settled, Stage, Way,
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::framing::{address, through};
 use crate::support::servers::Servers;
-use crate::support::{Database, connect, rows, url};
+use crate::support::{Database, connect, rows, sessions, url};
 
 /// Whose connections a driver writes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,20 +84,19 @@ impl Place {
         rows(&mut self.watcher, "SELECT id FROM t ORDER BY id").await
     }
 
-    /// The connections to this database but those past the driver; and those that run a statement.
-    async fn sessions(&mut self, more: &str) -> Vec<String> {
-        let sql = format!(
-            "SELECT ID FROM information_schema.PROCESSLIST WHERE DB = '{}' \
-             AND ID NOT IN ({}, {}) {more} ORDER BY ID",
-            self.database.name(),
-            self.watcher.id(),
-            self.locker.id()
-        );
-        rows(&mut self.watcher, &sql).await
+    /// The connections to this database but those past the driver.
+    async fn connections(&mut self) -> Vec<u32> {
+        let past = [self.watcher.id(), self.locker.id()];
+        let all = sessions(&mut self.watcher, self.database.name()).await.unwrap();
+        let mut ids: Vec<u32> = all.iter().map(|session| session.id).collect();
+        ids.retain(|id| !past.contains(id));
+        ids.sort_unstable();
+        ids
     }
 
     async fn busy(&mut self) -> bool {
-        !self.sessions("AND INFO LIKE 'INSERT%'").await.is_empty()
+        let all = sessions(&mut self.watcher, self.database.name()).await.unwrap();
+        all.iter().any(|session| session.statement.starts_with(b"INSERT"))
     }
 
     async fn until_busy(&mut self, busy: bool) {
@@ -111,7 +110,7 @@ impl Place {
     /// The server takes a moment to part with a connection that was closed.
     async fn until_none(&mut self) {
         let until = Instant::now() + Duration::from_secs(5);
-        while !self.sessions("").await.is_empty() {
+        while !self.connections().await.is_empty() {
             assert!(Instant::now() < until, "close ends every connection");
             sleep(Duration::from_millis(5)).await;
         }
@@ -134,7 +133,7 @@ async fn promise_3_a_dropped_write_ends_on_the_server_and_leaves_nothing() {
     for (whose, way) in ALL {
         let mut place = Place::new(whose, way).await;
         place.write(1).await;
-        let before = place.sessions("").await;
+        let before = place.connections().await;
         place.lock().await;
         let attempt = Attempt::new();
         {
@@ -151,7 +150,7 @@ async fn promise_3_a_dropped_write_ends_on_the_server_and_leaves_nothing() {
         let attempt = Attempt::new().with_deadline(Instant::now() + Duration::from_secs(5));
         place.driver.write(place.batch(19), &attempt).await.unwrap();
         assert_eq!(place.ids().await, ["1", "2", "19", "20"], "{whose:?} {way:?}");
-        assert_ne!(place.sessions("").await, before, "{way:?}: the connection was not used again");
+        assert_ne!(place.connections().await, before, "{way:?}: the connection was not used again");
         place.driver.close().await;
     }
 }
@@ -270,7 +269,7 @@ async fn the_server_ends_a_statement_before_the_attempts_deadline() {
     for (whose, way) in ALL {
         let mut place = Place::new(whose, way).await;
         place.write(1).await;
-        let before = place.sessions("").await;
+        let before = place.connections().await;
         place.lock().await;
         let deadline = Instant::now() + Duration::from_millis(2_700);
         let attempt = Attempt::new().with_deadline(deadline);
@@ -283,7 +282,7 @@ async fn the_server_ends_a_statement_before_the_attempts_deadline() {
         // A lock that is not got undoes a statement alone: the first row must not stay.
         place.unlock().await;
         assert_eq!(place.ids().await, ["1", "2"], "{whose:?} {way:?}");
-        assert_eq!(place.sessions("").await, before, "{way:?}: the connection is as good as new");
+        assert_eq!(place.connections().await, before, "{way:?}: the connection is as good as new");
         place.write(30).await;
         place.driver.close().await;
     }
@@ -394,12 +393,9 @@ async fn sixteen_writers_at_once_share_the_pool_and_prepare_a_bounded_number() {
         written.unwrap();
     }
     assert_eq!(database.rows("SELECT COUNT(*) FROM t").await, ["624"]);
-    let sql = format!(
-        "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = '{}'",
-        database.name()
-    );
     // The one that asks is counted too.
-    assert_eq!(database.rows(&sql).await, ["4"]);
+    let open = sessions(&mut database.connect().await, database.name()).await.unwrap();
+    assert_eq!(open.len(), 4, "{open:?}");
     driver.close().await;
 }
 
@@ -414,7 +410,7 @@ async fn promise_9_an_attempt_ends_on_the_server_whatever_others_run() {
     // MySQL cannot show it in its information schema, which fails for everybody.
     let mut other = connect(&server.url).await;
     let busy = tokio::spawn(async move {
-        other.query_drop(&b"DO _binary'\xff', SLEEP(3)"[..]).await.unwrap();
+        other.query_drop(&b"DO _binary'\xff', SLEEP(20)"[..]).await.unwrap();
     });
     let attempt = Attempt::new();
     let task = {
@@ -422,29 +418,12 @@ async fn promise_9_an_attempt_ends_on_the_server_whatever_others_run() {
             (Arc::clone(&place.driver), place.batch(19), attempt.clone());
         tokio::spawn(async move { driver.write(batch, &attempt).await })
     };
-    sleep(Duration::from_millis(500)).await;
+    place.until_busy(true).await;
     assert!(!task.is_finished() && !busy.is_finished());
     attempt.cancel();
     let error = timeout(Duration::from_secs(15), task).await.unwrap().unwrap().unwrap_err();
     assert_eq!((error.kind(), error.is_still_running()), (ErrorKind::Cancelled, false), "{error}");
-    let until = Instant::now() + Duration::from_secs(10);
-    loop {
-        let sessions: Vec<Row> = place.watcher.query("SHOW PROCESSLIST").await.unwrap();
-        let inserts = sessions.iter().filter(|session| {
-            session
-                .get::<Option<Vec<u8>>, _>("Info")
-                .flatten()
-                .unwrap_or_default()
-                .starts_with(b"INSERT")
-                && session.get::<Option<String>, _>("db").flatten().as_deref()
-                    == Some(place.database.name())
-        });
-        if inserts.count() == 0 {
-            break;
-        }
-        assert!(Instant::now() < until, "promise 9: it goes on");
-        sleep(Duration::from_millis(20)).await;
-    }
+    place.until_busy(false).await;
     assert!(!busy.is_finished(), "the other statement stood there all the while");
     busy.abort();
     place.unlock().await;

@@ -9,7 +9,7 @@ use batchflow_core::{ColumnKind, Comparison, Date, Driver, Time, Timestamp, Valu
 use batchflow_mysql::client::prelude::Queryable as _;
 use batchflow_mysql::{MysqlConfig, MysqlDriver, Way};
 
-use super::support::{Database, connect, password, rows, url};
+use super::support::{Database, connect, password, sessions, url};
 
 /// A database of a test's own, and how drivers write to it.
 pub(crate) struct Server {
@@ -182,13 +182,9 @@ impl Harness for Server {
 
     async fn cut_connections(&self) -> bool {
         let mut conn = connect(&url()).await;
-        let sessions = format!(
-            "SELECT id FROM information_schema.processlist WHERE db = '{}'",
-            self.database.name()
-        );
-        for id in rows(&mut conn, &sessions).await {
+        for session in sessions(&mut conn, self.database.name()).await.unwrap() {
             // It may have ended by itself.
-            let _ = conn.query_drop(format!("KILL CONNECTION {id}")).await;
+            let _ = conn.query_drop(format!("KILL CONNECTION {}", session.id)).await;
         }
         true
     }

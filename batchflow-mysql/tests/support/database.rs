@@ -1,9 +1,9 @@
 //! [`Database`]: a database of a test's own on the server that all tests share.
 
 use batchflow_mysql::client::prelude::Queryable as _;
-use batchflow_mysql::client::{Conn, Error, Row};
+use batchflow_mysql::client::{Conn, Error};
 
-use super::{connect, execute, fresh, rows, try_connect, url, with_database};
+use super::{connect, execute, fresh, rows, sessions, try_connect, url, with_database};
 
 /// A database of a test's own. It goes when this is dropped, whoever still uses it.
 #[derive(Debug)]
@@ -76,15 +76,9 @@ async fn remove(name: &str, url: &str) -> Result<(), Error> {
     // The database may have been dropped by its test.
     let mut conn = try_connect(&with_database(url, "")).await?;
     conn.query_drop("SET lock_wait_timeout = 20").await?;
-    // The information schema's list fails while any session's statement is no text.
-    for session in conn.query::<Row, _>("SHOW PROCESSLIST").await? {
-        let (id, db) = (session.get::<u64, _>("Id"), session.get::<Option<String>, _>("db"));
-        if let (Some(id), Some(Some(db))) = (id, db)
-            && db == name
-        {
-            // It may have ended by itself.
-            let _ = conn.query_drop(format!("KILL CONNECTION {id}")).await;
-        }
+    for user in sessions(&mut conn, name).await? {
+        // It may have ended by itself.
+        let _ = conn.query_drop(format!("KILL CONNECTION {}", user.id)).await;
     }
     conn.query_drop(format!("DROP DATABASE IF EXISTS `{name}`")).await?;
     conn.disconnect().await

@@ -57,18 +57,31 @@ pub(crate) async fn execute(url: &str, sql: &str) {
     conn.disconnect().await.ok();
 }
 
+/// A session of a server, what it does, `Query` or `Sleep` say, and the beginning of its statement.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) id: u32,
+    pub(crate) does: String,
+    pub(crate) statement: Vec<u8>,
+}
+
+/// The sessions that use a database. Not by `information_schema.PROCESSLIST`, which MySQL cannot
+/// tell while any session runs a statement that is no text (error 3854).
+pub(crate) async fn sessions(conn: &mut Conn, database: &str) -> Result<Vec<Listed>, Error> {
+    let all: Vec<Row> = conn.query("SHOW PROCESSLIST").await?;
+    let ours = all.into_iter().filter_map(|mut session| {
+        let db: Option<String> = session.take("db")?;
+        let statement: Option<Vec<u8>> = session.take("Info")?;
+        let (id, does) = (session.take("Id")?, session.take("Command")?);
+        (db? == database).then(|| Listed { id, does, statement: statement.unwrap_or_default() })
+    });
+    Ok(ours.collect())
+}
+
 /// The rows of a query, their columns as text: `1|Ada|NULL`; bytes that are no text as `0x…`.
 /// Without a prepared statement.
 pub(crate) async fn rows(conn: &mut Conn, sql: &str) -> Vec<String> {
-    let found: Vec<Row> = loop {
-        match conn.query(sql).await {
-            // MySQL lists no sessions in its schema while one runs a statement that is no text.
-            Err(Error::Server(error)) if error.code == 3854 => {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            found => break found.unwrap_or_else(|error| panic!("{error:?}: {sql}")),
-        }
-    };
+    let found: Vec<Row> = conn.query(sql).await.unwrap_or_else(|error| panic!("{error:?}: {sql}"));
     let shown = found.into_iter().map(|row| {
         let columns: Vec<String> = row.unwrap().into_iter().map(shown).collect();
         columns.join("|")

@@ -7,7 +7,7 @@ use batchflow_mysql::client::prelude::Queryable as _;
 use tokio::time::{Instant, sleep};
 
 use super::rig::{Kind, Rig, Setup, join, way};
-use crate::support::{rows, seeds, url};
+use crate::support::{rows, seeds, sessions, url};
 
 /// How many batches are written at once.
 const AT_ONCE: usize = 4;
@@ -27,20 +27,18 @@ async fn promise_3_a_statement_given_up_ends_before_its_rows_go_again() {
         locker.query_drop("BEGIN").await.unwrap();
         rows(&mut locker, &format!("SELECT * FROM {} FOR UPDATE", tables[0])).await;
         let mut watcher = rig.database.connect().await;
-        let working = format!(
-            "SELECT COUNT(*) FROM information_schema.processlist WHERE db = '{}' AND \
-             command IN ('Query', 'Execute', 'Long Data') AND id NOT IN ({}, {})",
-            rig.database.name(),
-            watcher.id(),
-            locker.id(),
-        );
+        let others = [watcher.id(), locker.id()];
         let writers = rig.burst(4, 100);
         // Several attempts' time.
         let until = Instant::now() + Duration::from_millis(2_500);
         let mut most = 0;
         while Instant::now() < until {
-            let found = rows(&mut watcher, &working).await;
-            most = most.max(found[0].parse::<usize>().unwrap());
+            let found = sessions(&mut watcher, rig.database.name()).await.unwrap().into_iter();
+            let working = found.filter(|session| {
+                !others.contains(&session.id)
+                    && ["Query", "Execute", "Long Data"].contains(&&*session.does)
+            });
+            most = most.max(working.count());
             sleep(Duration::from_millis(5)).await;
         }
         assert!(most > 0, "seed {seed}: nothing waited for the lock");

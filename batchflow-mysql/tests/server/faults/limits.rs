@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::rig::{Kind, Rig, Setup, config, in_time, join, way};
 use crate::support::servers::Servers;
-use crate::support::{Database, connect, execute, rows, seeds, try_connect};
+use crate::support::{Database, connect, execute, rows, seeds, sessions, try_connect};
 
 fn setup(seed: u64) -> Setup {
     Setup { seed, way: way(seed), ..Setup::default() }
@@ -28,14 +28,10 @@ async fn promise_1_rows_wait_out_a_server_without_a_free_connection() {
         rig.write(Kind::Plain, 10).await;
         // Takes the driver's connections, and every other.
         let mut conn = connect(&server.url).await;
-        let sessions = format!(
-            "SELECT id FROM information_schema.processlist WHERE db = '{}'",
-            rig.database.name()
-        );
         let mut taken = Vec::new();
         for _ in 0..200 {
-            for id in conn.query::<u64, _>(&sessions).await.unwrap() {
-                let _ = conn.query_drop(format!("KILL CONNECTION {id}")).await;
+            for session in sessions(&mut conn, rig.database.name()).await.unwrap() {
+                let _ = conn.query_drop(format!("KILL CONNECTION {}", session.id)).await;
             }
             match try_connect(&server.url).await {
                 Ok(another) => taken.push(another),
@@ -78,12 +74,8 @@ async fn promise_1_rows_wait_out_a_server_that_is_read_only() {
             "SET GLOBAL super_read_only = ON"
         };
         // Sessions that are open have the rights they had.
-        let sessions = format!(
-            "SELECT id FROM information_schema.processlist WHERE db = '{}'",
-            rig.database.name()
-        );
-        for id in conn.query::<u64, _>(&sessions).await.unwrap() {
-            let _ = conn.query_drop(format!("KILL CONNECTION {id}")).await;
+        for session in sessions(&mut conn, rig.database.name()).await.unwrap() {
+            let _ = conn.query_drop(format!("KILL CONNECTION {}", session.id)).await;
         }
         let writers = rig.burst(4, 150);
         sleep(Duration::from_millis(10)).await;

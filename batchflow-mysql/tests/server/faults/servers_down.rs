@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::rig::{Kind, Rig, Setup, config, join, way};
 use crate::support::servers::Servers;
-use crate::support::{Database, connect, seeds, url};
+use crate::support::{Database, connect, seeds, sessions, url};
 
 fn setup(seed: u64, ledger: bool) -> Setup {
     Setup { seed, way: way(seed), ledger, ..Setup::default() }
@@ -20,15 +20,11 @@ async fn ended(what: &str, seed: u64, ledger: bool) {
     let mut dice = fastrand::Rng::with_seed(seed);
     let writers = rig.burst(4, 150);
     let mut conn = connect(&url()).await;
-    let sessions = format!(
-        "SELECT id FROM information_schema.processlist WHERE db = '{}'",
-        rig.database.name()
-    );
     for _ in 0..20 {
-        for id in conn.query::<u64, _>(&sessions).await.unwrap() {
+        for session in sessions(&mut conn, rig.database.name()).await.unwrap() {
             if dice.bool() {
                 // It may have ended by itself.
-                let _ = conn.query_drop(format!("KILL {what} {id}")).await;
+                let _ = conn.query_drop(format!("KILL {what} {}", session.id)).await;
             }
         }
         sleep(Duration::from_millis(dice.u64(1..25))).await;
@@ -130,12 +126,11 @@ async fn promise_4_a_killed_look_up_blames_neither_the_table_nor_the_user() {
     let driver = MysqlDriver::connect_with(config(database.url()).pool_size(1)).await.unwrap();
     let expected = driver.describe(&schema).await.unwrap();
     let mut conn = connect(&url()).await;
-    let sessions =
-        format!("SELECT id FROM information_schema.processlist WHERE db = '{}'", database.name());
+    let name = database.name().to_owned();
     let killer = tokio::spawn(async move {
         loop {
-            for id in conn.query::<u64, _>(&sessions).await.unwrap() {
-                let _ = conn.query_drop(format!("KILL QUERY {id}")).await;
+            for session in sessions(&mut conn, &name).await.unwrap() {
+                let _ = conn.query_drop(format!("KILL QUERY {}", session.id)).await;
             }
         }
     });

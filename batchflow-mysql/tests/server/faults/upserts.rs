@@ -19,7 +19,7 @@ use super::fire::judge;
 use super::rig::{config, in_time, join, way};
 use crate::support::framing::{address, frame, through};
 use crate::support::servers::Servers;
-use crate::support::{Database, connect, rows, seeds, url};
+use crate::support::{Database, connect, rows, seeds, sessions, url};
 
 /// Few keys, so that each is written again and again; more than one statement may commit itself.
 const KEYS: i64 = 150;
@@ -183,15 +183,11 @@ async fn ended(what: &str, seed: u64) {
     let mut dice = fastrand::Rng::with_seed(seed);
     let writers = upserts.burst(4, 60);
     let mut conn = connect(&url()).await;
-    let sessions = format!(
-        "SELECT id FROM information_schema.processlist WHERE db = '{}'",
-        upserts.database.name()
-    );
     for _ in 0..20 {
-        for id in conn.query::<u64, _>(&sessions).await.unwrap() {
+        for session in sessions(&mut conn, upserts.database.name()).await.unwrap() {
             if dice.bool() {
                 // It may have ended by itself.
-                let _ = conn.query_drop(format!("KILL {what} {id}")).await;
+                let _ = conn.query_drop(format!("KILL {what} {}", session.id)).await;
             }
         }
         sleep(Duration::from_millis(dice.u64(1..25))).await;
