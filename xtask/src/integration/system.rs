@@ -206,6 +206,21 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     }
 }
 
+/// Whether all threads of a process stand still, or have ended. SIGSTOP takes hold of each only
+/// when it would run next.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    let still = |state: Option<&str>| state.is_some_and(|state| state.starts_with(['T', 'Z', 'X']));
+    if let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) {
+        // One whose file is gone has ended.
+        let mut stats =
+            threads.flatten().flat_map(|t| std::fs::read_to_string(t.path().join("stat")));
+        return stats.all(|stat| still(field(&stat, 0)));
+    }
+    let output = Command::new("ps").args(["-o", "state=", "-p", &pid.to_string()]).output();
+    let state = output.map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
+    state.map_or(true, |state| state.is_empty() || still(Some(&state)))
+}
+
 /// When a process began, in a unit of the system's own, so that another of its number is not
 /// taken for it. Empty where the system does not say.
 pub(crate) fn began(pid: u32) -> String {
@@ -269,7 +284,12 @@ mod tests {
             assert!(Instant::now() < until, "{}", command_line(pid));
             std::thread::yield_now();
         }
+        assert!(!is_stopped(pid));
         signal(pid, Signal::Stop).unwrap();
+        while !is_stopped(pid) {
+            assert!(Instant::now() < until, "it goes on");
+            std::thread::yield_now();
+        }
         assert!(is_alive(pid), "stopped is not ended");
         signal(pid, Signal::Kill).unwrap();
         child.wait().unwrap();

@@ -157,10 +157,16 @@ impl Process {
         self.ended = true;
     }
 
-    /// Stops every process of the tree where it stands, or lets each go on.
+    /// Stops every process of the tree where it stands, and sees that it stands; or lets each go on.
     pub(crate) fn stall(&self, stalled: bool) -> Result<(), Error> {
         if stalled {
-            stop_tree(self.pid());
+            let (tree, until) = (stop_tree(self.pid()), Instant::now() + Duration::from_secs(10));
+            while let Some(pid) = tree.iter().find(|pid| !system::is_stopped(**pid)) {
+                if Instant::now() >= until {
+                    return Err(format!("process {pid} was told to stop, and goes on").into());
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
             return Ok(());
         }
         for child in system::children(self.pid()) {
