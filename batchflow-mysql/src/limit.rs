@@ -35,7 +35,10 @@ impl Limit {
 
     /// What a session is set to.
     pub(crate) fn variables(self, known: &Known) -> Vec<(&'static str, String)> {
-        let seconds = self.0.map_or_else(|| "DEFAULT".to_owned(), |limit| limit.to_string());
+        // MySQL looks once a second which row locks were waited for too long.
+        let early = u64::from(known.server.family == Family::MySql);
+        let limit = self.0.map(|limit| limit.saturating_sub(early).max(1));
+        let seconds = limit.map_or_else(|| "DEFAULT".to_owned(), |limit| limit.to_string());
         let mut all =
             vec![("innodb_lock_wait_timeout", seconds.clone()), ("lock_wait_timeout", seconds)];
         if known.server.family == Family::MariaDb {

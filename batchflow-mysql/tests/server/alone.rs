@@ -13,7 +13,7 @@ use batchflow_mysql::{
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::framing::{address, frame, through};
-use crate::support::{Database, rows, sessions, url};
+use crate::support::{Database, Listed, rows, sessions, url};
 
 const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(20), \
     n INT CHECK (n >= 0)) ENGINE=InnoDB";
@@ -221,9 +221,7 @@ async fn ended(
 
 async fn busy(place: &Place, watcher: &mut Conn) -> Vec<u32> {
     let all = sessions(watcher, place.database.name()).await.unwrap().into_iter();
-    all.filter(|session| session.statement.starts_with(b"INSERT"))
-        .map(|session| session.id)
-        .collect()
+    all.filter(Listed::inserts).map(|session| session.id).collect()
 }
 
 async fn until_busy(place: &Place, watcher: &mut Conn) -> u32 {

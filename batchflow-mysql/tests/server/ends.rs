@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::framing::{address, through};
 use crate::support::servers::Servers;
-use crate::support::{Database, connect, rows, sessions, url};
+use crate::support::{Database, Listed, connect, rows, sessions, url};
 
 /// Whose connections a driver writes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Place {
 
     async fn busy(&mut self) -> bool {
         let all = sessions(&mut self.watcher, self.database.name()).await.unwrap();
-        all.iter().any(|session| session.statement.starts_with(b"INSERT"))
+        all.iter().any(Listed::inserts)
     }
 
     async fn until_busy(&mut self, busy: bool) {

@@ -65,6 +65,14 @@ pub(crate) struct Listed {
     pub(crate) statement: Vec<u8>,
 }
 
+impl Listed {
+    /// Whether it executes an `INSERT`: one that is being prepared has its text already, and a `KILL`
+    /// of it would be over before it is executed.
+    pub(crate) fn inserts(&self) -> bool {
+        self.does != "Prepare" && self.statement.starts_with(b"INSERT")
+    }
+}
+
 /// The sessions that use a database. Not by `information_schema.PROCESSLIST`, which MySQL cannot
 /// tell while any session runs a statement that is no text (error 3854).
 pub(crate) async fn sessions(conn: &mut Conn, database: &str) -> Result<Vec<Listed>, Error> {
