@@ -6,6 +6,9 @@ use crate::flow::merge::Plan;
 use crate::request::Request;
 use crate::unwind::catch;
 
+/// So many places more than twice its rows a line may have, before the void ones are cleared.
+const VOIDS: usize = 64;
+
 impl Lane {
     pub(super) fn own_key(&self, request: &Request) -> Option<Key> {
         let coalescer = self.coalescer.as_ref().filter(|_| self.merging)?;
@@ -139,10 +142,20 @@ impl Lane {
             old.tracked += usize::from(tracked);
             return;
         }
+        if old.line.len() > 2 * old.rows + VOIDS {
+            self.clear_line(old_shape);
+        }
         if let Some(claim) = claim.and_then(|number| self.claims.get_mut(number)) {
             claim.shape = shape as u32;
         }
         self.enter_line(at, true);
+    }
+
+    /// Forgets the places of rows that have left a shape's line.
+    fn clear_line(&mut self, shape: usize) {
+        let mut line = std::mem::take(&mut self.shapes[shape].line);
+        line.retain(|&(at, turn)| self.in_place(at, turn, shape).is_some());
+        self.shapes[shape].line = line;
     }
 
     /// Whether a waiting row stands in line rather than in its key's chain.
@@ -150,5 +163,36 @@ impl Lane {
         let claim = self.rows[at as usize].as_ref().and_then(|row| row.claim);
         let claim = claim.and_then(|number| self.claims.get(number));
         claim.is_none_or(|claim| !claim.is_in_chain(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use crate::driver::TableInfo;
+    use crate::schema::{ConflictStrategy, Schema};
+
+    use super::*;
+
+    #[test]
+    fn promise_6_rows_that_take_on_more_columns_leave_no_places_behind() {
+        let schema = Schema::new("t", ConflictStrategy::Update, ["id", "a", "b"]).unwrap();
+        let mut lane = Lane::new(schema.clone(), &TableInfo::unchecked(&schema), true, None);
+        let mut submission = 0;
+        for id in 0..5_000_i64 {
+            for column in ["a", "b"] {
+                let request = Request::new(&schema).set("id", id).set(column, 1_i64);
+                let (key, bytes) = (lane.key_of(&request), request.size_bytes());
+                let held = Held { request: Some(request), reply: None, submission, bytes };
+                lane.add(held, key, Instant::now(), Allowance::Free);
+                submission += 1;
+            }
+        }
+        let rows: usize = lane.shapes.iter().map(|shape| shape.rows).sum();
+        let places: usize = lane.shapes.iter().map(|shape| shape.line.len()).sum();
+        assert_eq!((rows, lane.shapes.len()), (5_000, 2));
+        assert!(places <= 2 * rows + 2 * VOIDS, "{places}");
+        assert_eq!(lane.shapes.iter().filter(|shape| shape.line.len() <= VOIDS).count(), 1);
     }
 }
