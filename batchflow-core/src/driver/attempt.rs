@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::executor::Permit;
+use crate::executor::{Permit, Slots};
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -87,9 +87,10 @@ impl Attempt {
         self
     }
 
-    /// The slot that was taken for this attempt; once.
-    pub(crate) fn take_permit(&self) -> Option<Permit> {
-        self.signals.permit.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// The slot that was taken for this attempt, if it is one of these; once.
+    pub(crate) fn take_permit(&self, slots: &Arc<Slots>) -> Option<Permit> {
+        let mut permit = self.signals.permit.lock().unwrap_or_else(PoisonError::into_inner);
+        permit.take_if(|permit| permit.is_of(slots))
     }
 
     /// The attempt is handed to its driver.

@@ -89,6 +89,13 @@ impl Slots {
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<Slots>);
 
+impl Permit {
+    /// Whether it is one of these slots.
+    pub(crate) fn is_of(&self, slots: &Arc<Slots>) -> bool {
+        Arc::ptr_eq(&self.0, slots)
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut size = self.0.size();

@@ -31,7 +31,7 @@ impl Throttle {
 #[async_trait]
 impl Executor for Throttle {
     async fn execute(&self, batch: Batch, attempt: &Attempt) -> Report {
-        let handed = attempt.take_permit();
+        let handed = attempt.take_permit(&self.slots);
         let permit = if let Some(permit) = handed {
             permit
         } else {

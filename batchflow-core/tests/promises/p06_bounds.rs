@@ -303,3 +303,45 @@ async fn promise_6_letters_of_missing_tables_stay_within_the_buffer() {
         assert!(summary.stats.is_conserved());
     }
 }
+
+/// A large row that waits for its key takes no room in a batch, and gives none.
+#[tokio::test(start_paused = true)]
+async fn promise_6_no_batch_exceeds_its_bytes_because_a_row_waits_for_its_key() {
+    let driver = watched();
+    let gate = Gate::closed();
+    let rule = gate.clone();
+    driver.inner().each(move |_, _| Fault::Wait(rule.clone()));
+    let builder = BatchFlow::builder(driver.clone()).flush_bytes(1_000).concurrency(2);
+    let flow = builder.flush_interval(MILLI).merge(false).build().unwrap();
+    let logs = schema("logs", ConflictStrategy::Fail);
+    let keyed = Schema::builder("logs").columns(["id", "name"]).key(["id"]);
+    let keyed = keyed.on_conflict(logs.strategy()).build().unwrap();
+    let submit = async |id, name: &str| flow.submit(row(&keyed, id, name)).await.unwrap();
+    submit(1, &"a".repeat(300)).await;
+    submit(1, &"A".repeat(5_000)).await;
+    for id in 2..30 {
+        submit(id, &"b".repeat(300)).await;
+    }
+    tokio::time::sleep(SECOND).await;
+    gate.open();
+    flow.flush().await.unwrap();
+    for batch in memory(&driver).batches() {
+        assert!(batch.size_bytes() <= 1_000 || batch.len() == 1, "{} bytes", batch.size_bytes());
+    }
+    assert_eq!(driver.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn promise_6_a_throttle_of_one_s_own_bounds_first_attempts_too() {
+    use batchflow_core::executor::{Drive, Throttle, Timeout};
+    let driver = watched();
+    driver.inner().each(|_, _| Fault::Delay(SECOND, Box::new(Fault::Pass)));
+    let drive = Timeout::new(Arc::new(Drive::new(driver.clone())), HOUR);
+    let throttle = Throttle::new(Arc::new(drive), 2);
+    let flow = BatchFlow::builder_with(throttle).flush_size(1).concurrency(4).build().unwrap();
+    for id in 0..20 {
+        flow.submit(row(&users(), id, "x")).await.unwrap();
+    }
+    assert!(flow.close().await.unwrap().all_written());
+    assert_eq!(driver.most_attempts(), 2);
+}

@@ -77,26 +77,27 @@ impl Lane {
             let Some(row) = self.in_place(at, turn, shape) else { continue };
             let (size, tracked, claim, submission) =
                 (row.size(), row.tracked, row.claim, row.deciding.submission);
-            if !room.take(size, parameters) {
-                self.shapes[shape].line.push_front((at, turn));
+            let mut claim = claim.and_then(|number| self.claims.get_mut(number));
+            let other = claim.as_ref().and_then(|claim| claim.flight);
+            let held = other.is_some_and(|other| !(fails && other == flight));
+            let line = &mut self.shapes[shape];
+            if !held && !room.take(size, parameters) {
+                line.line.push_front((at, turn));
                 break;
             }
-            let line = &mut self.shapes[shape];
             line.rows -= 1;
             line.bytes -= size;
             line.tracked -= usize::from(tracked);
-            let rows = &self.rows;
-            if let Some(claim) = claim.and_then(|number| self.claims.get_mut(number)) {
+            if let Some(claim) = &mut claim {
                 claim.ready -= 1;
-                let held = claim.flight.is_some_and(|other| !(fails && other == flight));
                 if held {
+                    let rows = &self.rows;
                     let chain = claim.chain();
                     let place = chain.partition_point(|&at| {
                         let row = rows[at as usize].as_ref();
                         row.is_some_and(|row| row.deciding.submission < submission)
                     });
                     chain.insert(place, at);
-                    room.give_back(size, parameters);
                     continue;
                 }
                 claim.flight = Some(flight);
@@ -233,11 +234,5 @@ impl Room {
         self.bytes = self.bytes.saturating_sub(bytes);
         self.parameters = self.parameters.saturating_sub(parameters);
         true
-    }
-
-    fn give_back(&mut self, bytes: usize, parameters: usize) {
-        self.rows += 1;
-        self.bytes += bytes;
-        self.parameters += parameters;
     }
 }
