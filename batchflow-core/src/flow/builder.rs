@@ -10,7 +10,7 @@ use super::BatchFlow;
 use super::cancel::Cancel;
 use super::fleet::Fleet;
 use super::preview::Previewer;
-use super::pump::{HeldBack, Pump};
+use super::pump::{DEFAULT_GRACE, HeldBack, Pump};
 use super::queue::{Limits, Queue};
 use super::shared::{Shared, Terms, Watchers};
 use super::station::{Describer, Rules};
@@ -92,7 +92,7 @@ impl FlowBuilder {
             retry: RetryPolicy::default(),
             merging: true,
             drain_on_cancel: true,
-            grace: Duration::from_secs(30),
+            grace: DEFAULT_GRACE,
             close_timeout: Duration::from_secs(600),
             cancel: None,
             dead_letters: None,
@@ -145,7 +145,7 @@ impl FlowBuilder {
         self
     }
 
-    /// How long one attempt at a batch may take. Default: 30 s.
+    /// How long one attempt at a batch may take, longer than nothing. Default: 30 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -215,8 +215,9 @@ impl FlowBuilder {
         self
     }
 
-    /// How long a flow that was dropped, or cancelled, still writes what it holds. What is then
-    /// left is abandoned. Default: 30 s.
+    /// How long a flow that was dropped, or cancelled, still writes what it holds, and then its driver
+    /// may take to close and its last dead letters to be delivered. What is left is abandoned. After a
+    /// close the latter two have 30 s at least. Default: 30 s.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self

@@ -81,6 +81,10 @@ impl<'a> Enqueue<'a> {
 
     #[cold]
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<u64, SubmitError>> {
+        // It may have got its room before the flow was cancelled.
+        if self.shared.is_cancelled() {
+            return self.give_up(Refused::Closed);
+        }
         match ready!(Pin::new(&mut self.wait).poll(cx)) {
             Ok(submission) => {
                 if let Some(waiting) = self.waiting {

@@ -26,6 +26,9 @@ use crate::unwind::catch_async;
 /// Schemas of which nothing is held are forgotten beyond this many.
 const IDLE_STATIONS: usize = 1_024;
 
+/// The [`grace`](super::FlowBuilder::grace) of a flow that was not told another.
+pub(super) const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+
 /// A batch of at most so many rows, one of them awaited, is small.
 const SMALL: usize = 8;
 
@@ -75,7 +78,7 @@ impl Pump {
             // A driver that answers at once gives no other reason to let go of the thread.
             consume_budget().await;
         }
-        let grace = self.shared.terms.grace;
+        let grace = self.patience();
         // What holds the driver as well, goes first.
         (self.executor, self.rules.describer) = (None, None);
         if let Some(driver) = self.driver.take() {
@@ -91,6 +94,15 @@ impl Pump {
         }
         self.shared.letters.drain(after(grace)).await;
         self.shared.ended.send_replace(Life::Done);
+    }
+
+    /// How long the driver may take to close, and the last dead letters to be delivered: as long as a
+    /// flow that was dropped or cancelled may take; after a close no less than by default.
+    fn patience(&self) -> Duration {
+        let grace = self.shared.terms.grace;
+        let deadline = self.shared.queue.look().deadline;
+        let was_closed = deadline.is_some_and(|deadline| deadline.then == Phase::Returning);
+        if was_closed { grace.max(DEFAULT_GRACE) } else { grace }
     }
 
     /// One look around. Returns when the next is needed at the latest.
@@ -491,6 +503,7 @@ impl Drop for Pump {
         self.shared.queue.close(Phase::Abandoning, None);
         let look = self.shared.queue.look();
         self.sweep(&look);
+        self.shared.notes().clear();
         self.shared.ended.send_if_modified(|life| {
             let stopped = *life == Life::Running;
             if stopped {

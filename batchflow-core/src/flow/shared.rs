@@ -92,6 +92,13 @@ pub(super) struct Notes {
     pub(super) last_error: Option<ErrorKind>,
 }
 
+impl Notes {
+    /// The flow has ended: nothing is held any more.
+    pub(super) fn clear(&mut self) {
+        (self.oldest, self.failed, self.flying) = (None, Vec::new(), Vec::new());
+    }
+}
+
 /// A submit that waits for room.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Waiting {

@@ -2,11 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use batchflow_core::dead_letter::{DeadLetter, DeadLetterError, DeadLetterSink};
-use batchflow_core::testing::{Fault, Gate, MemoryDriver};
-use batchflow_core::{BatchFlow, BatchWriter, Driver, Request, RowError};
+use batchflow_core::testing::{Blame, Fault, FaultDriver, Gate, MemoryDriver};
+use batchflow_core::{BatchFlow, BatchWriter, Driver, ErrorKind, Request, RowError};
 use tokio::sync::oneshot;
 
 use crate::support::{HOUR, Owned, SECOND, id, memory, row, users, watched};
@@ -214,4 +217,87 @@ async fn promise_7_close_within_hands_back_what_was_surely_never_applied() {
         assert!(matches!(receipt.await, Err(RowError::NotSent(_))));
     }
     assert!(flow.close().await.unwrap().returned.is_empty(), "handed back once");
+}
+
+/// A submit that got its room, and was not polled since, when the token is cancelled.
+#[tokio::test(start_paused = true)]
+async fn promise_7_a_submit_that_got_its_room_is_not_queued_once_the_flow_is_cancelled() {
+    let driver = watched();
+    let gate = Gate::closed();
+    let rule = gate.clone();
+    driver.inner().each(move |_, _| Fault::Wait(rule.clone()));
+    let (cancel, cancelled) = oneshot::channel::<()>();
+    let flow = BatchFlow::builder(driver.clone())
+        .buffer_size(1)
+        .timeout(HOUR)
+        .cancel_on(async { _ = cancelled.await })
+        .build()
+        .unwrap();
+    flow.submit(row(&users(), 1, "first")).await.unwrap();
+    let mut second = Box::pin(flow.submit(row(&users(), 2, "second")));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(second.as_mut().poll(&mut context).is_pending(), "there is no room");
+    gate.open();
+    while flow.stats().written == 0 {
+        tokio::time::sleep(SECOND).await;
+    }
+    cancel.send(()).unwrap();
+    let Poll::Ready(Err(refused)) = second.as_mut().poll(&mut context) else {
+        panic!("promise 7: it is queued, or waits");
+    };
+    assert!(refused.is_closed());
+    assert_eq!(id(&refused.into_request()), 2);
+    assert_eq!(flow.close().await.unwrap().stats.submitted, 1);
+}
+
+/// A sink that takes its time.
+#[derive(Debug)]
+struct Slow(Arc<AtomicUsize>);
+
+#[async_trait]
+impl DeadLetterSink for Slow {
+    async fn deliver(&self, letters: &mut VecDeque<DeadLetter>) -> Result<(), DeadLetterError> {
+        tokio::time::sleep(5 * SECOND).await;
+        self.0.fetch_add(letters.len(), Ordering::SeqCst);
+        letters.clear();
+        Ok(())
+    }
+}
+
+/// The grace is for flows that are dropped or cancelled.
+#[tokio::test(start_paused = true)]
+async fn promise_7_a_close_waits_for_the_last_letters_and_the_driver_whatever_the_grace() {
+    let driver = Arc::new(FaultDriver::new(MemoryDriver::new()));
+    driver.refuse(ErrorKind::Data, Blame::First, |_| true);
+    let delivered = Arc::new(AtomicUsize::new(0));
+    let flow = BatchFlow::builder(driver)
+        .grace(Duration::ZERO)
+        .dead_letters(Slow(delivered.clone()))
+        .build()
+        .unwrap();
+    flow.submit(row(&users(), 1, "bad")).await.unwrap();
+    let summary = flow.close().await.unwrap();
+    assert_eq!((summary.stats.rejected, summary.undelivered), (1, 0));
+    assert_eq!(delivered.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn promise_7_a_flow_whose_runtime_was_shut_down_holds_nothing_and_stalls_nowhere() {
+    let driver = watched();
+    let gate = Gate::closed();
+    driver.inner().each(move |_, _| Fault::Wait(gate.clone()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let flow = runtime.block_on(async {
+        let flow = BatchFlow::builder(driver).flush_size(1).buffer_size(10).build().unwrap();
+        for at in 0..5 {
+            flow.submit(row(&users(), at, "x")).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(flow.health().oldest_pending.is_some());
+        flow
+    });
+    drop(runtime);
+    assert_eq!((flow.stats().pending, flow.stats().drift()), (0, 0));
+    let health = flow.health();
+    assert!(health.oldest_pending.is_none() && health.stalled.is_empty(), "{health:?}");
 }
