@@ -282,6 +282,8 @@ impl<'a> Run<'a> {
                     0
                 }
             };
+            // A sink may refuse a letter that it has taken already.
+            let lost = lost.min(self.letters.len());
             self.summary.undelivered += lost as u64;
             for letter in self.letters.drain(..lost) {
                 dead_letter::log_undeliverable(&letter);

@@ -371,6 +371,30 @@ async fn a_sink_that_fails_stops_the_write_and_one_that_is_gone_does_not() {
     }
 }
 
+/// A sink that takes a letter and refuses it then.
+#[derive(Debug)]
+struct Hasty;
+
+#[async_trait::async_trait]
+impl DeadLetterSink for Hasty {
+    async fn deliver(&self, letters: &mut VecDeque<DeadLetter>) -> Result<(), DeadLetterError> {
+        drop(letters.pop_front());
+        Err(DeadLetterError::Refused { why: "too late".into() })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_that_refuses_what_it_has_taken_harms_no_row() {
+    let driver = driver();
+    driver.inner().refuse(ErrorKind::Data, Blame::Nobody, |request| {
+        request.get::<i64>("id").unwrap() == Some(3)
+    });
+    let rows = rows(&schema(ConflictStrategy::Ignore), 6);
+    let writer = BatchWriter::builder(driver).batch_size(2).dead_letters(Hasty).build().unwrap();
+    let summary = writer.write(rows).await.unwrap();
+    assert_eq!((summary.written(), summary.rejected()), (5, 1));
+}
+
 #[test]
 fn a_bad_setting_is_an_error_that_names_it() {
     let builder = || BatchWriter::builder(MemoryDriver::new());
