@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use batchflow_core::{Report, Stage, WriteError};
+use batchflow_core::{ErrorKind, Report, Stage, WriteError};
 
 use crate::error::{is_io, translate};
 use crate::transaction::{apply, roll_back, run_plain};
@@ -23,6 +23,8 @@ const LONGEST: Duration = Duration::from_millis(10);
 enum Failed {
     /// Something is wrong with one of them; nothing was applied.
     Apart,
+    /// Another holds the database's lock; nothing was applied.
+    Locked(WriteError),
     /// The commit may have reached the disk before the disk failed.
     Unknown(WriteError),
 }
@@ -44,6 +46,15 @@ impl Writer {
                 }
             }
             Err(Failed::Apart) => jobs.into_iter().for_each(|job| self.write_alone(job)),
+            Err(Failed::Locked(error)) => {
+                for job in jobs {
+                    job.fate.not_applied();
+                    let stopped = job.fate.is_stopped().then(|| job.fate.stopped());
+                    let error = stopped.unwrap_or_else(|| error.clone());
+                    let error = error.with_table(job.batch.schema().table());
+                    job.answer(Err(error));
+                }
+            }
             Err(Failed::Unknown(error)) => {
                 for job in jobs {
                     job.fate.unknown();
@@ -72,9 +83,12 @@ impl Writer {
         });
         self.guard.finish();
         let stopped = jobs.iter().any(|job| job.fate.is_stopped());
-        let Some(changed) = written.filter(|_| !stopped) else {
-            roll_back(&self.connection);
-            return Err(Failed::Apart);
+        let changed = match written {
+            Ok(changed) if !stopped => changed,
+            written => {
+                roll_back(&self.connection);
+                return Err(written.err().unwrap_or(Failed::Apart));
+            }
         };
         run_plain(&self.connection, "COMMIT").map(|()| changed).map_err(|error| {
             roll_back(&self.connection);
@@ -90,20 +104,28 @@ impl Writer {
         &mut self,
         jobs: &mut Vec<Job>,
         mut next: impl FnMut() -> Option<Job>,
-    ) -> Option<Vec<u64>> {
-        self.reconnect().ok()?;
+    ) -> Result<Vec<u64>, Failed> {
+        let apart = |_| Failed::Apart;
+        self.reconnect().map_err(apart)?;
         self.guard.enter(self.busy_timeout, jobs.first().map(|job| &job.fate));
-        run_plain(&self.connection, "BEGIN IMMEDIATE").ok()?;
+        run_plain(&self.connection, "BEGIN IMMEDIATE").map_err(|error| {
+            let error = translate(&error, Stage::Write);
+            // It was waited for as long as may be: once for all of them.
+            let first = jobs.first().is_some_and(|job| job.fate.is_stopped());
+            let locked = error.kind() == ErrorKind::LockTimeout && !first;
+            if locked { Failed::Locked(error) } else { Failed::Apart }
+        })?;
         let mut changed = Vec::new();
         while let Some(job) = jobs.get(changed.len()) {
             self.guard.enter(self.busy_timeout, Some(&job.fate));
-            let plan = self.plans.get(&self.connection, &job.batch).ok()?;
+            let plan = self.plans.get(&self.connection, &job.batch).map_err(apart)?;
             plan.tell(&job.attempt);
-            changed.push(apply(&self.connection, plan, &job.batch, &job.fate).ok()?);
+            let applied = apply(&self.connection, plan, &job.batch, &job.fate);
+            changed.push(applied.map_err(apart)?);
             if jobs.len() < MOST {
                 jobs.extend(next());
             }
         }
-        Some(changed)
+        Ok(changed)
     }
 }

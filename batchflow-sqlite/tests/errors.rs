@@ -125,6 +125,30 @@ async fn another_writer_is_waited_for_and_then_a_lock_timeout_harms_no_row() {
     }
 }
 
+/// Batches that wait together wait once: none of them for those before it.
+#[tokio::test]
+async fn batches_that_wait_for_another_writer_are_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.db");
+    let config = SqliteConfig::new().busy_timeout(Duration::from_millis(300));
+    let driver = SqliteDriver::open_with(&path, config).await.unwrap();
+    driver.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)").await.unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE; INSERT INTO t VALUES (99, 'other')").unwrap();
+    let began = Instant::now();
+    let one = |id: i64| write(&driver, vec![t().row((id, "x")).unwrap()]);
+    let written = tokio::join!(one(1), one(2), one(3), one(4), one(5));
+    for written in <[_; 5]>::from(written) {
+        let error = written.unwrap_err();
+        assert_eq!((error.kind(), error.applied()), (ErrorKind::LockTimeout, Applied::Nothing));
+        assert_eq!(error.table(), Some("t"));
+    }
+    // One wait of the first alone at most, and one of the others.
+    assert!(began.elapsed() < Duration::from_millis(1_200), "they waited one after the other");
+    other.execute_batch("COMMIT").unwrap();
+    write(&driver, rows(3)).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_that_is_let_go_in_time_is_not_even_an_error() {
     let folder = tempfile::tempdir().unwrap();
