@@ -69,6 +69,9 @@ fn data_error(schema: &Schema, position: usize, why: &str) -> WriteError {
 /// What is wrong with a value for its column, if anything.
 #[inline]
 fn refuse(value: ValueRef<'_>, column: &Column) -> Option<&'static str> {
+    if column.compared && column.affinity == Affinity::Text && !is_moment(value) {
+        return Some("the column holds text, of which only times are compared");
+    }
     match value {
         ValueRef::U64(v) if i64::try_from(v).is_err() => {
             Some("SQLite's integers end at 9223372036854775807")
@@ -87,6 +90,12 @@ fn refuse(value: ValueRef<'_>, column: &Column) -> Option<&'static str> {
         ValueRef::Array(items) => json(items).err(),
         _ => None,
     }
+}
+
+/// Whether a value orders as its text does, or is none.
+fn is_moment(value: ValueRef<'_>) -> bool {
+    use ValueRef::{Date, Null, Time, Timestamp};
+    matches!(value, Timestamp(_) | Date(_) | Time(_) | Null)
 }
 
 const NAN: &str = "SQLite would store NaN as NULL";
@@ -175,9 +184,13 @@ impl ToSql for Encoded<'_> {
             },
             ValueRef::F32(v) => ToSqlOutput::Borrowed(Sql::Real(v.into())),
             ValueRef::Bytes(v) => ToSqlOutput::Borrowed(Sql::Blob(v)),
-            ValueRef::Decimal(v) => match (self.affinity, Decimal::read(v)) {
-                (Affinity::Integer | Affinity::Numeric, Some(Decimal::Integer(v))) => {
+            // The number that the column makes of it, as a rule compares it before the column does.
+            ValueRef::Decimal(v) => match (self.affinity, Decimal::read(v), v.parse()) {
+                (Affinity::Integer | Affinity::Numeric, Some(Decimal::Integer(v)), _) => {
                     ToSqlOutput::Borrowed(Sql::Integer(v))
+                }
+                (Affinity::Integer | Affinity::Numeric | Affinity::Real, Some(_), Ok(v)) => {
+                    ToSqlOutput::Borrowed(Sql::Real(v))
                 }
                 _ => ToSqlOutput::Borrowed(Sql::Text(v.as_bytes())),
             },

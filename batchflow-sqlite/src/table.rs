@@ -37,6 +37,8 @@ pub(crate) struct Column {
     pub(crate) filling: Filling,
     /// How the key's unique index compares it; `None` outside the key.
     pub(crate) collation: Option<Collation>,
+    /// Whether an update keeps the greater or the lesser value.
+    pub(crate) compared: bool,
     type_name: String,
     required: bool,
     default: bool,
@@ -109,7 +111,7 @@ impl Table {
             }
         }
         reader.compare_keys(&database, &mut columns, &indexes)?;
-        reader.check_merges(&columns)?;
+        reader.check_merges(&mut columns)?;
         Ok(Self { database, columns })
     }
 
@@ -128,6 +130,7 @@ impl Raw {
             affinity: affinity(&self.type_name, strict),
             filling: if generated { Filling::Generated } else { Filling::ByRow },
             collation: None,
+            compared: false,
             type_name: self.type_name.clone(),
             required: self.not_null && !default,
             default,
@@ -340,9 +343,11 @@ impl Reader<'_> {
         }
     }
 
-    fn check_merges(&self, columns: &[Column]) -> Result<(), WriteError> {
-        for (position, column) in columns.iter().enumerate() {
-            let adds = self.schema.update_rule(position) == Some(Merge::Add);
+    fn check_merges(&self, columns: &mut [Column]) -> Result<(), WriteError> {
+        for (position, column) in columns.iter_mut().enumerate() {
+            let rule = self.schema.update_rule(position);
+            column.compared = matches!(rule, Some(Merge::Max | Merge::Min));
+            let adds = rule == Some(Merge::Add);
             if adds && matches!(column.affinity, Affinity::Text) {
                 return Err(self.refuse_column(position, "it holds text, which cannot be added up"));
             }

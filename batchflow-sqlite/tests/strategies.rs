@@ -249,3 +249,63 @@ async fn every_batch_length_writes_every_row_once() {
         assert_eq!(sums, [format!("{len}|{}", len * 2)]);
     }
 }
+
+/// A rule compares what is there with what was bound, before the column makes a number of it.
+#[tokio::test]
+async fn promise_5_the_greater_and_the_lesser_are_told_of_decimals_whatever_they_are_stored_as() {
+    let decimal = |text: &str| Value::Decimal(text.into());
+    for kind in ["INTEGER", "NUMERIC", "DECIMAL(10, 2)", "REAL", "DOUBLE"] {
+        for (old, new, most, least) in [
+            (Value::from(5_i64), decimal("1.25"), 5.0, 1.25),
+            (Value::from(1_i64), decimal("0.25"), 1.0, 0.25),
+            (decimal("7"), decimal("5"), 7.0, 5.0),
+            (decimal("9.5"), decimal("10.5"), 10.5, 9.5),
+            (decimal("0.5"), Value::from(2.5), 2.5, 0.5),
+            (decimal("-1e2"), decimal("1e-2"), 0.01, -100.0),
+        ] {
+            let driver = memory(&format!(
+                "CREATE TABLE t (id INTEGER PRIMARY KEY, most {kind}, least {kind})"
+            ))
+            .await;
+            let schema = Schema::builder("t")
+                .columns(["id", "most", "least"])
+                .key(["id"])
+                .on_conflict(ConflictStrategy::Update)
+                .merge("most", Merge::Max)
+                .merge("least", Merge::Min)
+                .build()
+                .unwrap();
+            for value in [&old, &new] {
+                let row = schema.row((1_i64, value.clone(), value.clone())).unwrap();
+                write(&driver, vec![row]).await.unwrap();
+            }
+            let found = driver.query("SELECT most + 0.0, least + 0.0 FROM t").await.unwrap();
+            let expected = [vec![Value::from(most), Value::from(least)]];
+            assert_eq!(found, expected, "{kind}: {old:?}, {new:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn promise_5_a_column_of_text_compares_times_alone() {
+    let driver = memory("CREATE TABLE t (id INTEGER PRIMARY KEY, seen TEXT)").await;
+    let schema = Schema::builder("t")
+        .columns(["id", "seen"])
+        .key(["id"])
+        .on_conflict(ConflictStrategy::Update)
+        .merge("seen", Merge::Max)
+        .build()
+        .unwrap();
+    for value in [Value::from(9_i64), Value::from(1.5), Value::Decimal("9".into())] {
+        let good = schema.row((1_i64, Value::Null)).unwrap();
+        let error = write(&driver, vec![good, schema.row((2_i64, value)).unwrap()]).await;
+        let error = error.unwrap_err();
+        assert_eq!((error.kind(), error.blame()), (ErrorKind::Data, &[1][..]), "{error}");
+        assert_eq!(error.column(), Some("seen"));
+    }
+    let day = |day| batchflow_sqlite::Date::from_ymd(2026, 11, day).unwrap();
+    for value in [day(9), day(23), day(10)] {
+        write(&driver, vec![schema.row((1_i64, value)).unwrap()]).await.unwrap();
+    }
+    assert_eq!(table(&driver, "SELECT seen FROM t").await, ["2026-11-23"]);
+}
