@@ -80,10 +80,16 @@ kit! {
     a_late_orphan_breaks_no_order;
     a_cancelled_attempt_applies_nothing_or_says_so;
     close_writes_what_is_held_and_takes_no_more;
+    a_cancelled_flow_writes_what_it_holds_and_takes_no_more;
     secrets_stay_in;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_held_up_write_ends_by_its_deadline() {
     assert!(conformance::a_held_up_write_ends_by_its_deadline(&Memory::new()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_database_exceeds_no_bound() {
+    assert!(conformance::a_stalled_database_exceeds_no_bound(&Memory::new()).await);
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::batch::Batch;
 use crate::driver::{Attempt, ColumnKind, ErrorKind};
 use crate::schema::{ConflictStrategy, Schema};
@@ -37,10 +39,47 @@ pub async fn close_writes_what_is_held_and_takes_no_more(harness: &dyn Harness) 
     assert_eq!(run.rows().await.len(), 500);
 }
 
+/// Promise 7: a cancelled flow queues no more, gives every later submit its request back, and writes
+/// what it holds.
+pub async fn a_cancelled_flow_writes_what_it_holds_and_takes_no_more(harness: &dyn Harness) {
+    let table = table("cancelled_flow");
+    let schema = Schema::new(table.name(), ConflictStrategy::Update, ["id", "name"]).unwrap();
+    let (cancel, cancelled) = tokio::sync::oneshot::channel::<()>();
+    let run = Run::new(harness, table, |flow| {
+        let flow = flow.flush_size(1_000).flush_interval(Duration::from_secs(3_600));
+        flow.cancel_on(async { drop(cancelled.await) })
+    })
+    .await;
+    for id in 0..100 {
+        run.flow.submit(schema.row((id, "held")).unwrap()).await.unwrap();
+    }
+    cancel.send(()).unwrap();
+    let late = schema.row((100_i64, "late")).unwrap();
+    let (mut before, until) = (0, Instant::now() + Duration::from_secs(10));
+    let refused = loop {
+        match run.flow.submit(late.clone()).await {
+            // The signal is on its way.
+            Ok(()) => before = 1,
+            Err(refused) => break refused,
+        }
+        assert!(Instant::now() < until, "promise 7: it is not cancelled");
+        tokio::task::yield_now().await;
+    };
+    assert!(refused.is_closed() && refused.into_request() == late, "promise 7");
+    let summary = run.flow.close().await.unwrap();
+    assert!(summary.all_written(), "promise 1: {:?}", summary.stats);
+    assert_eq!(run.rows().await.len(), 100 + before);
+}
+
 /// A table, a column or a usable unique key that is missing is a [`Schema`](ErrorKind::Schema)
 /// error that names it; a batch for it is refused whole. Where the driver does not describe, only
 /// the latter.
-pub async fn what_is_missing_is_named(harness: &dyn Harness) {
+///
+/// Needs [`Harness::has_constraints`]. Returns whether it ran.
+pub async fn what_is_missing_is_named(harness: &dyn Harness) -> bool {
+    if !harness.has_constraints() {
+        return false;
+    }
     let table = table("missing");
     harness.create(&table).await;
     let driver = harness.driver().await;
@@ -67,6 +106,7 @@ pub async fn what_is_missing_is_named(harness: &dyn Harness) {
         assert!(driver.describe(&good).await.unwrap().is_checked());
     }
     driver.close().await;
+    true
 }
 
 /// A driver that was told to stop before it began applies nothing.

@@ -2,7 +2,8 @@
 //! calls from one test file, over a [`Harness`] of its own.
 //!
 //! Each function is a test: it panics where the driver fails it. What a driver does not
-//! [declare](crate::Capabilities) is not asked of it. The functions use no more than any crate
+//! [declare](crate::Capabilities), or a [`Harness`] does not have, is not asked of it: a function that
+//! needs it returns whether it ran. The functions use no more than any crate
 //! can: a [`BatchFlow`](crate::BatchFlow) over the driver, with faults made by a
 //! [`FaultDriver`](crate::testing::FaultDriver) around it.
 //!
@@ -28,6 +29,7 @@
     clippy::missing_errors_doc
 )]
 
+mod bounds;
 mod harness;
 mod history;
 mod isolation;
@@ -45,6 +47,7 @@ mod strategies;
 mod types;
 mod unknown;
 
+pub use bounds::a_stalled_database_exceeds_no_bound;
 pub use harness::{Harness, Hold};
 pub use history::{EntryId, Fate, History, Violation};
 pub use isolation::{
@@ -52,8 +55,9 @@ pub use isolation::{
     one_bad_row_among_a_thousand,
 };
 pub use lifecycle::{
-    a_cancelled_attempt_applies_nothing_or_says_so, close_writes_what_is_held_and_takes_no_more,
-    what_is_missing_is_named,
+    a_cancelled_attempt_applies_nothing_or_says_so,
+    a_cancelled_flow_writes_what_it_holds_and_takes_no_more,
+    close_writes_what_is_held_and_takes_no_more, what_is_missing_is_named,
 };
 pub use model::{Model, TOUCHED, sort_rows};
 pub use nulls::unset_is_not_null;
@@ -81,5 +85,7 @@ pub async fn all(harness: &dyn Harness, seeds: std::ops::Range<u64>) {
     a_cut_connection_is_replaced(harness).await;
     a_cancelled_attempt_applies_nothing_or_says_so(harness).await;
     close_writes_what_is_held_and_takes_no_more(harness).await;
+    a_cancelled_flow_writes_what_it_holds_and_takes_no_more(harness).await;
+    a_stalled_database_exceeds_no_bound(harness).await;
     secrets_stay_in(harness).await;
 }

@@ -31,6 +31,9 @@ fn kept(kind: ColumnKind, digits: u8) -> Vec<Value> {
             i64::MAX.into(),
             Value::U64(i64::MAX.unsigned_abs()),
         ],
+        ColumnKind::Float32 => {
+            [0.0, -1.5, 0.1, f32::MIN, f32::MAX, f32::MIN_POSITIVE].map(Value::from).into()
+        }
         ColumnKind::Float64 => {
             [0.0, -1.5, 0.1, f64::MIN, f64::MAX, f64::MIN_POSITIVE].map(Value::from).into()
         }
@@ -75,7 +78,9 @@ fn refused(kind: ColumnKind) -> Vec<Value> {
         ColumnKind::Integer => {
             vec![Value::U64(u64::MAX), Value::U64(1 << 63), "three".into(), vec![1_u8].into()]
         }
-        ColumnKind::Bool | ColumnKind::Float64 => vec!["x".into(), vec![1_u8].into()],
+        ColumnKind::Bool | ColumnKind::Float32 | ColumnKind::Float64 => {
+            vec!["x".into(), vec![1_u8].into()]
+        }
         ColumnKind::Decimal => vec![Value::Decimal("12..5".into()), vec![1_u8].into()],
         ColumnKind::Timestamp | ColumnKind::Date | ColumnKind::Time | ColumnKind::Uuid => {
             vec!["x".into(), true.into()]

@@ -166,8 +166,10 @@ impl Harness for Server {
 
     /// Without `Uuid`: MySQL has no such type, and MariaDB's is tested with the types.
     fn kinds(&self) -> Vec<ColumnKind> {
-        use ColumnKind::{Bool, Bytes, Date, Decimal, Float64, Integer, Text, Time, Timestamp};
-        vec![Bool, Integer, Float64, Decimal, Text, Bytes, Timestamp, Date, Time]
+        use ColumnKind::{
+            Bool, Bytes, Date, Decimal, Float32, Float64, Integer, Text, Time, Timestamp,
+        };
+        vec![Bool, Integer, Float32, Float64, Decimal, Text, Bytes, Timestamp, Date, Time]
     }
 
     fn secrets(&self) -> Vec<String> {

@@ -73,5 +73,7 @@ kit! {
     a_cut_connection_is_replaced;
     a_cancelled_attempt_applies_nothing_or_says_so;
     close_writes_what_is_held_and_takes_no_more;
+    a_cancelled_flow_writes_what_it_holds_and_takes_no_more;
+    a_stalled_database_exceeds_no_bound;
     secrets_stay_in;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use batchflow_core::conformance::{self, Harness, Model, sort_rows};
+use batchflow_core::conformance::{self, Harness, Hold, Model, sort_rows};
 use batchflow_core::testing::{Column, Ending, Proxy, Table};
 use batchflow_redis::{
     BatchFlow, ColumnKind, ConflictStrategy, Date, Driver, Layout, Merge, Outcome, Request, Schema,
@@ -23,7 +23,7 @@ const PASSWORD: &str = "password-canary-7d21";
 /// A server, reached through a proxy, or a cluster; its tables are hashes that hold their keys, too.
 struct Server {
     /// A cluster's nodes tell each other's addresses, so that nothing can stand before them.
-    proxy: Option<Proxy>,
+    proxy: Option<Arc<Proxy>>,
     /// The only one of its user.
     url: String,
     user: String,
@@ -40,8 +40,17 @@ impl Server {
             let url = by_user(&url, &user, PASSWORD);
             return Self { proxy: None, url, user, scripts, tables: std::sync::Mutex::default() };
         }
-        let proxy = Some(Proxy::start(address(&url)).await.unwrap());
+        let proxy = Some(Arc::new(Proxy::start(address(&url)).await.unwrap()));
         Self { proxy, url, user, scripts, tables: std::sync::Mutex::default() }
+    }
+}
+
+/// Lets everything pass again when it is dropped.
+struct Stalled(Arc<Proxy>);
+
+impl Drop for Stalled {
+    fn drop(&mut self) {
+        self.0.pass();
     }
 }
 
@@ -146,6 +155,16 @@ impl Harness for Server {
         password.map(|(_, password)| password.to_owned()).into_iter().collect()
     }
 
+    fn has_constraints(&self) -> bool {
+        false
+    }
+
+    async fn hold_up(&self, _: &Table) -> Option<Hold> {
+        let proxy = Arc::clone(self.proxy.as_ref()?);
+        proxy.stall();
+        Some(Box::new(Stalled(proxy)))
+    }
+
     async fn cut_connections(&self) -> bool {
         match &self.proxy {
             Some(proxy) => proxy.cut_all(Ending::Reset),
@@ -187,6 +206,35 @@ async fn a_late_orphan_breaks_no_order() {
 #[ignore = "needs Redis: cargo xtask integration"]
 async fn a_cut_connection_is_replaced() {
     assert!(conformance::a_cut_connection_is_replaced(&Server::new(true).await).await);
+}
+
+#[tokio::test]
+#[ignore = "needs Redis: cargo xtask integration"]
+async fn what_needs_a_hold_is_tested_where_there_is_a_proxy() {
+    let server = Server::new(true).await;
+    let has_proxy = server.proxy.is_some();
+    assert_eq!(conformance::a_held_up_write_ends_by_its_deadline(&server).await, has_proxy);
+    assert_eq!(conformance::a_stalled_database_exceeds_no_bound(&server).await, has_proxy);
+}
+
+#[tokio::test]
+#[ignore = "needs Redis: cargo xtask integration"]
+async fn what_needs_constraints_is_not_asked_of_redis() {
+    let server = Server::new(true).await;
+    assert!(!conformance::unset_is_not_null(&server).await);
+    assert!(!conformance::what_is_missing_is_named(&server).await);
+    assert!(!conformance::another_unique_key_is_never_ignored(&server).await);
+    assert!(!conformance::one_bad_row_among_a_thousand(&server).await);
+    assert!(!conformance::a_bad_row_merged_with_a_good_one(&server).await);
+    assert!(!conformance::strategies_match_the_model(&server, SEEDS).await);
+    assert!(!conformance::refusals_match_the_model(&server, SEEDS).await);
+}
+
+#[tokio::test]
+#[ignore = "needs Redis: cargo xtask integration"]
+async fn a_cancelled_flow_writes_what_it_holds_and_takes_no_more() {
+    let server = Server::new(true).await;
+    conformance::a_cancelled_flow_writes_what_it_holds_and_takes_no_more(&server).await;
 }
 
 #[tokio::test]

@@ -137,7 +137,7 @@ impl Harness for File {
     }
 
     fn is_strict(&self, kind: ColumnKind) -> bool {
-        matches!(kind, ColumnKind::Integer | ColumnKind::Float64)
+        matches!(kind, ColumnKind::Integer | ColumnKind::Float32 | ColumnKind::Float64)
     }
 
     fn second_digits(&self) -> u8 {
