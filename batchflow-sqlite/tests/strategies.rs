@@ -309,3 +309,13 @@ async fn promise_5_a_column_of_text_compares_times_alone() {
     }
     assert_eq!(table(&driver, "SELECT seen FROM t").await, ["2026-11-23"]);
 }
+
+#[tokio::test]
+async fn a_table_called_as_the_proposed_row_is_updated_like_any_other() {
+    let driver = memory("CREATE TABLE excluded (id INTEGER PRIMARY KEY, n INTEGER)").await;
+    let schema = Schema::new("excluded", ConflictStrategy::Update, ["id", "n"]).unwrap();
+    for n in 1..=3_i64 {
+        write(&driver, vec![schema.row((1_i64, n)).unwrap()]).await.unwrap();
+    }
+    assert_eq!(table(&driver, "SELECT id, n FROM excluded").await, ["1|3"]);
+}

@@ -86,7 +86,9 @@ impl<'a> Insert<'a> {
         let mut text = self.dialect.insert().to_owned();
         text.push(' ');
         self.dialect.quote_table(self.schema.table(), &mut text);
-        if self.dialect.conflict() == ConflictClause::OnConflict && self.reads_the_old_row() {
+        if self.dialect.conflict() == ConflictClause::OnConflict
+            && (self.reads_the_old_row() || self.is_called_as_the_proposed())
+        {
             text.push_str(" AS ");
             self.dialect.quote(OLD, &mut text);
         }
@@ -240,6 +242,11 @@ impl<'a> Insert<'a> {
             Merge::Min => format!("COALESCE({}({old}, {new}), {new}, {old})", self.dialect.least()),
             Merge::KeepExisting => format!("COALESCE({old}, {new})"),
         }
+    }
+
+    /// Whether the table is called as the row that was to be inserted is.
+    fn is_called_as_the_proposed(&self) -> bool {
+        self.schema.table().name() == "excluded"
     }
 
     fn reads_the_old_row(&self) -> bool {
