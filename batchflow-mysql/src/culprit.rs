@@ -29,12 +29,12 @@ pub(crate) fn rows(said: &ServerError, batch: &Batch, table: &Table) -> Vec<usiz
 /// The last number of a message that ends with it or with a few signs after it.
 fn last_number(message: &str) -> Option<usize> {
     let tail = message.trim_end_matches(|letter: char| !letter.is_ascii_digit());
-    let start = tail.rfind(|letter: char| !letter.is_ascii_digit()).map_or(0, |at| at + 1);
+    let before = tail.trim_end_matches(|letter: char| letter.is_ascii_digit());
     // What stands in quotes is a value or a name.
     if message[tail.len()..].contains(['\'', '`', '"']) {
         return None;
     }
-    tail[start..].parse().ok()
+    tail[before.len()..].parse().ok()
 }
 
 /// By the value of `Duplicate entry '1-x' for key 't.PRIMARY'`. Of several rows with the value,

@@ -31,6 +31,8 @@ fn a_row_is_found_by_its_number_or_its_duplicate_value() {
         (1366, "Incorrect integer value: 'x' for column `db`.`t`.`c` at row 3", vec![2]),
         (1406, "Data too long for column 'mail' at row 2", vec![1]),
         (1406, "Daten zu lang für Feld 'mail' in Zeile 2", vec![1]),
+        (1406, "列'mail'行2数据太长", vec![1]),
+        (1366, "不正确的整数值: 'x' 用于列 `db`.`t`.`c` 在3行", vec![2]),
         (1406, "Data too long for column 'mail' at row 9", vec![]),
         (1406, "Data too long for column 'mail' at row 0", vec![]),
         (1048, "Column 'c2' cannot be null", vec![]),
