@@ -72,12 +72,14 @@ impl MysqlDriver {
     /// driver's own.
     ///
     /// One connection is opened at once, so that the error says what is wrong with the URL, the
-    /// server or the password; the others when they are needed.
+    /// server or the password; the others when they are needed. Cancel safe: a dropped future keeps
+    /// no connection.
     pub async fn connect(url: &str) -> Result<Self, WriteError> {
         Self::connect_with(MysqlConfig::from_url(url).map_err(connect::unusable)?).await
     }
 
-    /// Connects as configured, with a pool of the driver's own.
+    /// Connects as configured, with a pool of the driver's own. Cancel safe, as
+    /// [`connect`](Self::connect).
     pub async fn connect_with(config: MysqlConfig) -> Result<Self, WriteError> {
         let mut driver = Self::new(Source::own(&config)?);
         driver.way = config.way;
@@ -321,6 +323,10 @@ impl MysqlDriver {
                 Ok(adapted) => {
                     (payload, plan) = adapted;
                     alone = alone && may_be_alone(&known, &payload);
+                    if !alone && open.session().map_err(stop)?.is_autocommit() {
+                        // It has become several statements.
+                        open = open.begin(attempt, deadline, false).await.map_err(stop)?;
+                    }
                 }
                 Err(refused) => {
                     open.end(None, deadline.grace()).await;

@@ -59,6 +59,12 @@ impl Transaction<'_> {
         if self.alone && open.session()?.is_autocommit() {
             return self.run_alone(payload, open).await;
         }
+        if open.session()?.is_autocommit() {
+            // Each of its statements would commit itself.
+            open.discard();
+            let error = WriteError::new(ErrorKind::Internal).at(Stage::Write);
+            return Err(Ended::Error(error.with_message("no transaction has begun")));
+        }
         let affected = match self.send(payload, open.session()?.conn()?).await {
             Ok(affected) => affected,
             Err(Sent::Failed(failed)) => {

@@ -13,6 +13,7 @@ use batchflow_mysql::{
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::support::framing::{address, frame, through};
+use crate::support::servers::Servers;
 use crate::support::{Database, Listed, rows, sessions, url};
 
 const TABLE: &str = "CREATE TABLE t (id INT PRIMARY KEY, name VARCHAR(20), \
@@ -324,4 +325,45 @@ async fn a_pool_s_connections_keep_the_autocommit_they_had() {
         driver.close().await;
         pool.disconnect().await.unwrap();
     }
+}
+
+/// A session whose packets are smaller than those of the session that the plan was made by.
+#[tokio::test]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn promise_2_a_batch_that_becomes_several_statements_is_one_transaction() {
+    let server = Servers::connect().server("max_allowed_packet=16777216").await;
+    let database = Database::on(&server.url, "alone").await;
+    let create = "CREATE TABLE t (id INT PRIMARY KEY, name TEXT, n INT CHECK (n >= 0))";
+    database.execute(&format!("{create} ENGINE=InnoDB")).await;
+    let config = MysqlConfig::from_url(database.url()).unwrap().pool_size(2).way(Way::Rows);
+    let driver = Arc::new(MysqlDriver::connect_with(config).await.unwrap());
+    let schema = schema(ConflictStrategy::Update);
+    let long = "x".repeat(1_000);
+    driver.write(batch(&schema, 1..65, &long), &Attempt::new()).await.unwrap();
+    database.execute("DELETE FROM t; SET GLOBAL max_allowed_packet = 16384").await;
+    // The first connection waits for a lock. The packets of the second are small; it comes to rest in
+    // autocommit.
+    let mut locker = database.connect().await;
+    locker.query_drop("BEGIN; INSERT INTO t VALUES (2000, 'held', 1)").await.unwrap();
+    let (first, waits) = (driver.clone(), batch(&schema, [2_000], "two"));
+    let first = tokio::spawn(async move { first.write(waits, &Attempt::new()).await });
+    sleep(Duration::from_millis(300)).await;
+    let other = self::schema(ConflictStrategy::Replace);
+    for _ in 0..10 {
+        driver.write(batch(&other, [1_000], "one"), &Attempt::new()).await.unwrap();
+    }
+    let rows = (1..65).map(|id| {
+        let n = if id == 64 { -1 } else { 1 };
+        schema.row((id, long.as_str(), n)).unwrap()
+    });
+    let rows = Batch::from_requests(rows.collect()).unwrap();
+    let error = driver.write(rows, &Attempt::new()).await.unwrap_err();
+    assert_eq!((error.kind(), error.applied()), (ErrorKind::Constraint, Applied::Nothing));
+    let found = database.rows("SELECT id FROM t").await;
+    assert_eq!(found, ["1000"], "promise 2: what was not applied is there");
+    driver.write(batch(&schema, 1..65, &long), &Attempt::new()).await.unwrap();
+    locker.query_drop("ROLLBACK").await.unwrap();
+    first.await.unwrap().unwrap();
+    assert_eq!(database.rows("SELECT COUNT(*) FROM t").await, ["66"]);
+    driver.close().await;
 }
