@@ -85,16 +85,24 @@ fn set(variables: &[(&str, String)]) -> String {
     format!("SET {}", each.join(", "))
 }
 
+/// What another variable changes along with itself: put right after it.
+const FOLLOWS: &str = "collation_connection";
+
+/// The variables that are set, and those that change with them.
+fn changed<'a>(variables: &'a [(&'a str, String)]) -> impl Iterator<Item = &'a str> {
+    variables.iter().map(|(name, _)| *name).chain([FOLLOWS])
+}
+
 /// Where a user's own settings are kept meanwhile.
 fn save(variables: &[(&str, String)]) -> String {
     let each: Vec<String> =
-        variables.iter().map(|(name, _)| format!("@batchflow_{name} = @@SESSION.{name}")).collect();
+        changed(variables).map(|name| format!("@batchflow_{name} = @@SESSION.{name}")).collect();
     format!("SET {}", each.join(", "))
 }
 
 fn restore(variables: &[(&str, String)]) -> String {
     let each: Vec<(&str, String)> =
-        variables.iter().map(|(name, _)| (*name, format!("@batchflow_{name}"))).collect();
+        changed(variables).map(|name| (name, format!("@batchflow_{name}"))).collect();
     set(&each)
 }
 

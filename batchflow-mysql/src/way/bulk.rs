@@ -26,5 +26,10 @@ pub(super) async fn send(
         affected += conn.affected_rows();
         first += rows;
     }
+    if conn.opts().stmt_cache_size() == 0 {
+        // A given pool's client that keeps none: nobody else would close it.
+        let closed = conn.close(statement).await;
+        closed.map_err(|error| Failed::Write(error, None))?;
+    }
     Ok(affected)
 }

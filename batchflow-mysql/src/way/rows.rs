@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use mysql_async::prelude::Queryable;
-use mysql_async::{Conn, Params, Value};
+use mysql_async::prelude::{AsQuery, Queryable, StatementLike};
+use mysql_async::{Conn, Error, Params, Value};
 
 use super::Failed;
 use crate::plan::Plan;
@@ -26,15 +26,31 @@ pub(super) async fn send(
         };
         let params = if width == 0 { Params::Empty } else { Params::Positional(values) };
         let sent = if rows == 1 {
-            conn.exec_drop(plan.texts.row.as_str(), params).await
+            execute(conn, plan.texts.row.as_str(), params).await
         } else {
-            conn.exec_drop(plan.texts.rows(rows), params).await
+            execute(conn, plan.texts.rows(rows), params).await
         };
         sent.map_err(|error| Failed::Write(error, Some((first, rows))))?;
         affected += conn.affected_rows();
         first += rows;
     }
     Ok(affected)
+}
+
+/// Executes a prepared statement, which the client keeps for the next time.
+async fn execute(
+    conn: &mut Conn,
+    text: impl AsQuery + StatementLike,
+    params: Params,
+) -> Result<(), Error> {
+    if conn.opts().stmt_cache_size() > 0 {
+        return conn.exec_drop(text, params).await;
+    }
+    // A given pool's client that keeps none: nobody else would close it.
+    let statement = conn.prep(text).await?;
+    let sent = conn.exec_drop(&statement, params).await;
+    let closed = conn.close(statement).await;
+    sent.and(closed)
 }
 
 /// So often a size must have been seen more than all others for a statement of its own.

@@ -6,11 +6,12 @@ use batchflow_mysql::client::prelude::Queryable as _;
 use batchflow_mysql::client::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
 use batchflow_mysql::{
     Attempt, Batch, ConflictStrategy, Driver as _, ErrorKind, MysqlConfig, MysqlDriver, Schema,
-    WriteError,
+    Way, WriteError,
 };
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
+use crate::support::servers::Servers;
 use crate::support::{Database, fresh, password, rows, sessions, with_database};
 
 /// The parts of the shared server's URL.
@@ -188,7 +189,7 @@ async fn a_session_is_set_as_values_need_it_whatever_the_server_s_defaults() {
 
 /// What a test leaves behind in a session, and looks at.
 const MARKS: &str = "SELECT @@sql_mode, @@time_zone, @@character_set_client, \
-                     @@innodb_lock_wait_timeout, @@autocommit";
+                     @@collation_connection, @@innodb_lock_wait_timeout, @@autocommit";
 
 #[tokio::test]
 #[ignore = "needs MySQL: cargo xtask integration"]
@@ -203,6 +204,7 @@ async fn a_pool_that_was_given_is_left_as_it_was() {
         let opts = OptsBuilder::from_opts(opts(&database)).pool_opts(pool_opts);
         let pool = Pool::new(opts.setup(vec![
             "SET SESSION innodb_lock_wait_timeout = 7",
+            "SET NAMES utf8mb4 COLLATE utf8mb4_bin",
             "SET SESSION sql_mode = 'ANSI_QUOTES', time_zone = '+03:00'",
         ]));
         let mut conn = pool.get_conn().await.unwrap();
@@ -224,6 +226,30 @@ async fn a_pool_that_was_given_is_left_as_it_was() {
         drop(conn);
         pool.disconnect().await.unwrap();
     }
+}
+
+#[tokio::test]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn no_batch_leaves_a_prepared_statement_where_the_client_keeps_none() {
+    let server = Servers::connect().server("").await;
+    let database = Database::on(&server.url, "given").await;
+    database.execute("CREATE TABLE t (id INT PRIMARY KEY) ENGINE=InnoDB").await;
+    let schema = Schema::new("t", ConflictStrategy::Ignore, ["id"]).unwrap();
+    let pool_opts = PoolOpts::default()
+        .with_constraints(PoolConstraints::new(1, 1).unwrap())
+        .with_reset_connection(false);
+    let opts = OptsBuilder::from_opts(Opts::from_url(database.url()).unwrap());
+    let pool = Pool::new(opts.stmt_cache_size(0).pool_opts(pool_opts));
+    for way in [Way::Rows, Way::Bulk] {
+        let driver = MysqlDriver::from_pool(pool.clone()).with_way(way);
+        for size in [1, 3, 40] {
+            driver.write(batch(&schema, 0..size), &Attempt::new()).await.unwrap();
+        }
+        driver.close().await;
+    }
+    let open = database.rows("SHOW GLOBAL STATUS LIKE 'Prepared_stmt_count'").await;
+    assert_eq!(open, ["Prepared_stmt_count|0"]);
+    pool.disconnect().await.unwrap();
 }
 
 #[tokio::test]
