@@ -1,6 +1,7 @@
 //! One statement over arrays, one array a column; for one row, over its values.
 
 use std::error::Error as StdError;
+use std::fmt;
 
 use bytes::BytesMut;
 use futures_util::future::{join, join_all};
@@ -18,8 +19,17 @@ const PIPELINE: usize = 64;
 const HEADER: usize = 20;
 
 /// A parameter that is encoded already; `None` is NULL.
-#[derive(Debug)]
 struct Encoded<'a>(Option<&'a [u8]>);
+
+/// The client logs the parameters of a prepared statement: no value is among them.
+impl fmt::Debug for Encoded<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes) => write!(f, "{} bytes", bytes.len()),
+            None => f.write_str("NULL"),
+        }
+    }
+}
 
 impl<'a> Encoded<'a> {
     /// The only element of an array.
@@ -143,5 +153,16 @@ impl<'a> Parameters<'a> {
             parameters.push((&self.rows, Type::INT8));
         }
         client.execute_typed(self.text, &parameters).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn promise_10_an_encoded_value_shows_its_length_alone() {
+        assert_eq!(format!("{:?}", Encoded(Some(b"canary"))), "6 bytes");
+        assert_eq!(format!("{:?}", Encoded(None)), "NULL");
     }
 }
