@@ -37,7 +37,16 @@ pub(super) fn put(ty: &ColumnType, value: ValueRef<'_>, out: &mut impl fmt::Writ
             ValueRef::Text(text) => out.write_str(text::label(text, labels)?),
             _ => return Err(KIND),
         },
-        TypeKind::TimeTz | TypeKind::Interval => match value {
+        TypeKind::TimeTz => match value {
+            ValueRef::Text(_) => return plain::put(value, out),
+            // Else the session's time zone would decide.
+            ValueRef::Time(_) => {
+                let written = temporal::write_time(temporal::time(value)?, out);
+                written.and_then(|()| out.write_str("+00"))
+            }
+            _ => return Err(KIND),
+        },
+        TypeKind::Interval => match value {
             ValueRef::Text(_) | ValueRef::Time(_) => return plain::put(value, out),
             _ => return Err(KIND),
         },

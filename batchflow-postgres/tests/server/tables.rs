@@ -189,7 +189,7 @@ async fn a_sessions_settings_change_nothing_that_is_written() {
                  CREATE DOMAIN {schema}.short AS {schema}.mood[]; \
                  CREATE TABLE {schema}.t (id int PRIMARY KEY, at timestamp, seen timestamptz, \
                  name text, raw bytea, mood {schema}.mood, moods {schema}.short, \
-                 codes char(3)[], host pg_catalog.inet); \
+                 codes char(3)[], host pg_catalog.inet, clock timetz); \
                  CREATE DOMAIN {schema}.inet AS text CHECK (false); \
                  CREATE DOMAIN {schema}.text AS pg_catalog.text CHECK (false);"
             )
@@ -203,7 +203,8 @@ async fn a_sessions_settings_change_nothing_that_is_written() {
                 .to_owned(),
         ];
         let driver = Arc::new(PostgresDriver::from_source(Odd(settings, 0.into())).with_way(way));
-        let columns = ["id", "at", "seen", "name", "raw", "mood", "moods", "codes", "host"];
+        let columns =
+            ["id", "at", "seen", "name", "raw", "mood", "moods", "codes", "host", "clock"];
         let builder = Schema::builder("t").columns(columns).key(["id"]).touch("at");
         let schema = builder.on_conflict(ConflictStrategy::Update).build().unwrap();
         for id in 0..6 {
@@ -211,16 +212,17 @@ async fn a_sessions_settings_change_nothing_that_is_written() {
             let row = Request::new(&schema).set("id", id).set("seen", at);
             let row = row.set("name", r"a\b").set("raw", vec![1_u8, 92, 255]);
             let row = row.set("mood", &*here).set("moods", format!("{{{here}}}"));
-            let row = row.set("codes", "{a}").set("host", "10.0.0.1");
+            let clock = batchflow_postgres::Time::from_hms_nano(12, 30, 0, 0).unwrap();
+            let row = row.set("codes", "{a}").set("host", "10.0.0.1").set("clock", clock);
             write(&driver, vec![row]).await.unwrap();
         }
         let client = connect(&url()).await;
         let sql = format!(
             "SET timezone = 'UTC'; SELECT id, extract(epoch FROM seen)::int / 86400, name, raw, \
-             abs(extract(epoch FROM at - now()::timestamp)) < 60, mood, moods, codes, host \
+             abs(extract(epoch FROM at - now()::timestamp)) < 60, mood, moods, codes, host, clock \
              FROM {here}.t ORDER BY id"
         );
-        let same = format!("{here}|{{{here}}}|{{\"a  \"}}|10.0.0.1");
+        let same = format!("{here}|{{{here}}}|{{\"a  \"}}|10.0.0.1|12:30:00+00");
         let expected: Vec<String> =
             (0..6).map(|id| format!(r"{id}|{id}|a\b|\x015cff|t|{same}")).collect();
         assert_eq!(rows(&client, &sql).await, expected, "{way:?}");
