@@ -256,7 +256,11 @@ async fn run_commands(
             && reply.error().is_some_and(|text| text.starts_with(NO_INTEGER))
         {
             // As the script does: what is there may be a float.
-            *reply = line.call(Words::new("INCRBYFLOAT", add.args.clone())).await?;
+            let key = add.args.first().cloned().unwrap_or_default();
+            let old = line.call(Words::new("GET", vec![key])).await?;
+            if old.text().is_some_and(|old| old.contains(['.', 'e', 'E'])) {
+                *reply = line.call(Words::new("INCRBYFLOAT", add.args.clone())).await?;
+            }
         }
         let is_misplaced = is_misplaced(shape, row, &own);
         verdicts.push(if is_misplaced { of_row("MISPLACED") } else { of_commands(shape, &own) });

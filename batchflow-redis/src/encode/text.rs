@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use batchflow_core::ValueRef;
 
-use super::{Fit, json};
+use super::{Fit, json, key};
 use crate::layout;
 
 /// Integers beyond this are no exact scores: a score is a double.
@@ -41,7 +41,8 @@ pub(super) fn addend(value: ValueRef<'_>, out: &mut Vec<u8>) -> Fit<()> {
         ValueRef::U64(_) => return Err("Redis adds no integer above 2^63 - 1"),
         ValueRef::F32(v) if v.is_finite() => {}
         ValueRef::F64(v) if v.is_finite() => {}
-        ValueRef::Decimal(v) if is_decimal(v) => {}
+        // In plain notation, so that an integer is told from a fraction.
+        ValueRef::Decimal(v) if is_decimal(v) => return key::write(value, out),
         _ => return Err("only numbers are added"),
     }
     write(value, out)

@@ -10,12 +10,15 @@ use crate::layout::{Lifetime, Rule, Shape};
 /// The most words that are written out as arguments of one call.
 const MOST_WORDS: usize = 120;
 
-/// Adds to a field: an integer to an integer as one, anything else as floats.
+/// Adds to a field: an integer to an integer as one, and to nothing that is a larger integer; with a
+/// fraction on either side as floats.
 const ADD: &str = "\
 local function add(k,f,v)
  if string.find(v,'^-?%d+$') then
   local e=bad(P('HINCRBY',k,f,v))
   if not e or not string.find(e,'hash value is not an integer',1,true) then return e end
+  local old=P('HGET',k,f)
+  if type(old)~='string' or not string.find(old,'[.eE]') then return e end
  end
  return bad(P('HINCRBYFLOAT',k,f,v))
 end
@@ -52,7 +55,8 @@ pub(super) fn write(shape: &Shape, nulls: bool, lua: &mut String) {
         }
         _ => {}
     }
-    let call = if nulls || shape.cells.len() * 2 > MOST_WORDS {
+    let is_filled = nulls || shape.cells.len() * 2 > MOST_WORDS;
+    let call = if is_filled {
         fill(shape, lua);
         "P(unpack(t))".to_owned()
     } else {
@@ -60,13 +64,13 @@ pub(super) fn write(shape: &Shape, nulls: bool, lua: &mut String) {
     };
     let _ = writeln!(lua, " local e=bad({call})");
     if shape.strategy == ConflictStrategy::Replace {
-        replace(shape, &call, lua);
+        replace(shape, &call, is_filled, lua);
     }
     lua.push_str(" if e then return e end\n");
     if shape.strategy == ConflictStrategy::Replace && !matches!(shape.lifetime, Lifetime::Fixed(_))
     {
         // What was there may have had a time to live.
-        lua.push_str(" P('PERSIST',k)\n");
+        lua.push_str(" e=bad(P('PERSIST',k)) if e then return 'PARTLY '..e end\n");
     }
     lua.push_str(&expire(shape));
     lua.push_str("end\n");
@@ -109,26 +113,28 @@ fn fill(shape: &Shape, lua: &mut String) {
 
 /// Takes what was there before away: fields that were not written, or a value of another type.
 /// They go last, so that nothing is lost where the server has no memory for the new.
-fn replace(shape: &Shape, call: &str, lua: &mut String) {
+fn replace(shape: &Shape, call: &str, is_filled: bool, lua: &mut String) {
     let _ = writeln!(
         lua,
         " if e and string.sub(e,1,9)=='WRONGTYPE' then P('DEL',k) e=bad({call}) \
          if e then return 'PARTLY '..e end end"
     );
     lua.push_str(" if e then return e end\n");
-    let is_filled = call.contains("unpack");
+    lua.push_str(" local fields=P('HLEN',k)\n e=bad(fields) if e then return 'PARTLY '..e end\n");
     if is_filled {
-        lua.push_str(" if P('HLEN',k)>(#t-2)/2 then\n  local keep={}\n");
+        lua.push_str(" if fields>(#t-2)/2 then\n  local keep={}\n");
         lua.push_str("  for q=3,#t,2 do keep[t[q]]=true end\n");
     } else {
         let fields = shape.cells.len() + usize::from(shape.touch.is_some());
-        let _ = writeln!(lua, " if P('HLEN',k)>{fields} then\n  local keep={{}}");
+        let _ = writeln!(lua, " if fields>{fields} then\n  local keep={{}}");
         for name in shape.cells.iter().map(|cell| &cell.name).chain(&shape.touch) {
             let _ = writeln!(lua, "  keep[{}]=true", quoted(name));
         }
     }
     lua.push_str(
-        "  for _,f in ipairs(P('HKEYS',k)) do if not keep[f] then P('HDEL',k,f) end end\n",
+        "  local all=P('HKEYS',k)\n  e=bad(all) if e then return 'PARTLY '..e end\n  \
+         for _,f in ipairs(all) do if not keep[f] then\n   \
+         e=bad(P('HDEL',k,f)) if e then return 'PARTLY '..e end\n  end end\n",
     );
     lua.push_str(" end\n");
 }

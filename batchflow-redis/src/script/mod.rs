@@ -185,15 +185,20 @@ fn width(shape: &Shape) -> usize {
     1 + usize::from(shape.member.is_some()) + cells + lifetime
 }
 
-/// A statement that gives the key `k` its time to live.
+/// A statement that gives the key `k` its time to live, once the row is written.
 fn expire(shape: &Shape) -> String {
     match shape.lifetime {
         Lifetime::Unset => String::new(),
-        Lifetime::Fixed(millis) => format!(" P('PEXPIRE',k,'{millis}')\n"),
+        Lifetime::Fixed(millis) => pexpire(&format!("'{millis}'")),
         Lifetime::Column(_) => {
-            format!(" if a[i+{0}] then P('PEXPIRE',k,a[i+{0}]) end\n", width(shape) - 1)
+            let at = width(shape) - 1;
+            format!(" if a[i+{at}] then\n{} end\n", pexpire(&format!("a[i+{at}]")))
         }
     }
+}
+
+fn pexpire(millis: &str) -> String {
+    format!(" local late=bad(P('PEXPIRE',k,{millis})) if late then return 'PARTLY '..late end\n")
 }
 
 /// A Lua expression of a text.

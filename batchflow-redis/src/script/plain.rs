@@ -24,11 +24,15 @@ end
 return out
 ";
 
+/// Adds to a string: an integer to an integer as one, and to nothing that is a larger integer; with a
+/// fraction on either side as floats.
 const ADD: &str = "\
 local function add(k,v)
  if string.find(v,'^-?%d+$') then
   local e=bad(P('INCRBY',k,v))
   if not e or not string.find(e,'value is not an integer',1,true) then return e end
+  local old=P('GET',k)
+  if type(old)~='string' or not string.find(old,'[.eE]') then return e end
  end
  return bad(P('INCRBYFLOAT',k,v))
 end

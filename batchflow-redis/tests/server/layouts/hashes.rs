@@ -52,6 +52,19 @@ async fn promise_5_hashes_by_every_strategy() {
             plain: true,
         },
         Case {
+            what: "Replace, and a name that a script knows",
+            layout: |prefix| Layout::hash(prefix),
+            schema: |schema| schema.columns(["id", "unpack", "t"]).key(["id"]).on_conflict(Replace),
+            before,
+            rows: two,
+            verdicts: &["written", "written"],
+            after: &[
+                ("HMGET $1 unpack t name extra", "new 5 - -"),
+                ("HGETALL $2", "unpack new t 5"),
+            ],
+            plain: true,
+        },
+        Case {
             what: "Replace of another type",
             layout: |prefix| Layout::hash(prefix),
             schema: |schema| users(schema).on_conflict(Replace),

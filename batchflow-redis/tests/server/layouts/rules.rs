@@ -85,7 +85,7 @@ async fn promise_5_hashes_merge_by_rules() {
             what: "what only Add is for",
             layout: |prefix| Layout::hash(prefix),
             schema: |schema| users(schema).on_conflict(Update).merge("hits", Merge::Add),
-            before: &["HSET $1 hits 2.5"],
+            before: &["HSET $1 hits 2.5", "HSET $7 hits 123456789012345678901234"],
             rows: |schema| {
                 let row = |id, hits: Value| Request::new(schema).set("id", id).set("hits", hits);
                 vec![
@@ -93,10 +93,20 @@ async fn promise_5_hashes_merge_by_rules() {
                     row(2, Value::F64(-0.0)),
                     row(3, Value::U64(u64::MAX)),
                     row(4, "four".into()),
+                    row(5, Value::Decimal("007".into())),
+                    row(6, Value::Decimal("123456789012345678901234".into())),
+                    row(7, int(1)),
                 ]
             },
-            verdicts: &["written", "written", "data", "data"],
-            after: &[("HGET $1 hits", "3.5"), ("HGET $2 hits", "0"), ("EXISTS $3", "0")],
+            verdicts: &["written", "written", "data", "data", "written", "data", "data"],
+            after: &[
+                ("HGET $1 hits", "3.5"),
+                ("HGET $2 hits", "0"),
+                ("EXISTS $3", "0"),
+                ("HGET $5 hits", "7"),
+                ("EXISTS $6", "0"),
+                ("HGET $7 hits", "123456789012345678901234"),
+            ],
             plain: false,
         },
     ])

@@ -56,6 +56,31 @@ async fn promise_5_strings_by_every_strategy() {
                 &[("MGET $1 $2", "x 5")],
             )
         },
+        Case {
+            before: &["SET $1 123456789012345678901234"],
+            ..case(
+                "Add to an integer beyond 64 bits",
+                |s| pairs(s).on_conflict(Update).merge("value", Merge::Add),
+                &["data", "written"],
+                &[("MGET $1 $2", "123456789012345678901234 5")],
+            )
+        },
+        Case {
+            before: &["SET $1 7"],
+            rows: |schema| {
+                let texts = ["007", "-0", "1e2", "123456789012345678901234", "0.50"];
+                let row = |(id, text): (i64, &str)| {
+                    schema.row((id, Value::Decimal(text.into()))).unwrap()
+                };
+                (1..).zip(texts).map(row).collect()
+            },
+            ..case(
+                "Add of decimals",
+                |s| pairs(s).on_conflict(Update).merge("value", Merge::Add),
+                &["written", "written", "written", "data", "written"],
+                &[("GET $1", "14"), ("GET $2", "0"), ("GET $3", "100"), ("GET $5", "0.5")],
+            )
+        },
         case(
             "KeepExisting",
             |s| pairs(s).on_conflict(Update).merge("value", Merge::KeepExisting),

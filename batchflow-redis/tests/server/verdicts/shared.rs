@@ -104,6 +104,24 @@ async fn what_a_user_may_not_do_is_said() {
     let driver = connect(&own).await.unwrap();
     assert_eq!(write(&driver, rows(&schema(&table))).await, vec!["written"; 10]);
 
+    // What follows the command that writes is not passed over.
+    direct.ask(&format!("ACL SETUSER {user} +@all -pexpire -hlen -hkeys")).await;
+    for lifetime in [None, Some(Duration::from_secs(60))] {
+        for strategy in [ConflictStrategy::Replace, ConflictStrategy::Ignore] {
+            if lifetime.is_none() && strategy == ConflictStrategy::Ignore {
+                continue;
+            }
+            let table = fresh("late");
+            let layout = Layout::hash(format!("{table}:"));
+            let layout = lifetime.map_or(layout.clone(), |lifetime| layout.ttl(lifetime));
+            let driver = connect(&own).await.unwrap().layout(&table, layout);
+            let schema = Schema::new(&*table, strategy, ["id", "n"]).unwrap();
+            let verdicts = write(&driver, rows(&schema)).await;
+            let told = verdicts.iter().all(|verdict| verdict.starts_with("unknown: permission"));
+            assert!(told, "{lifetime:?}, {strategy:?}: {verdicts:?}");
+        }
+    }
+
     direct.ask(&format!("ACL DELUSER {user}")).await;
     let error = connect(&own).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Permission, "{error}");
