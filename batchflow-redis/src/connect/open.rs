@@ -190,13 +190,19 @@ async fn identity(connection: &Connection) -> Result<Option<Identity>, WriteErro
     let reply = reply.map_err(|lost| unreachable(&lost.0))?;
     if let Some(error) = reply.error() {
         let error = error::of_reply(error).at(Stage::Connect);
-        return match error.kind() {
-            ErrorKind::Permission if error.code() == Some("NOAUTH") => Err(error),
-            ErrorKind::Connection | ErrorKind::Resource => Err(error),
-            _ => Ok(None),
-        };
+        return if may_go_unnamed(&error) { Ok(None) } else { Err(error) };
     }
     Ok(reply.text().and_then(parse_identity))
+}
+
+/// Whether the server will never name a connection: this user may not ask, or it knows no such
+/// command. One that is busy, say, would name it later.
+fn may_go_unnamed(error: &WriteError) -> bool {
+    match error.kind() {
+        ErrorKind::Permission => error.code() != Some("NOAUTH"),
+        ErrorKind::Data | ErrorKind::Unsupported | ErrorKind::Other => true,
+        _ => false,
+    }
 }
 
 /// `id=3 addr=127.0.0.1:5000 laddr=… …`
@@ -278,6 +284,21 @@ mod tests {
             let shown = error.to_string();
             assert!(shown.contains(why) && shown.contains("node db:7000"), "{details}: {shown}");
             assert_eq!(error.kind(), ErrorKind::Connection, "{details}");
+        }
+    }
+
+    #[test]
+    fn promise_9_only_a_server_that_will_never_tell_leaves_a_connection_unnamed() {
+        for (reply, unnamed) in [
+            ("NOPERM this user has no permissions to run the 'client|info' command", true),
+            ("ERR unknown subcommand 'INFO'. Try CLIENT HELP.", true),
+            ("ERR unknown command 'CLIENT', with args beginning with: 'INFO'", true),
+            ("NOAUTH Authentication required.", false),
+            ("BUSY Redis is busy running a script. You can only call SCRIPT KILL.", false),
+            ("LOADING Redis is loading the dataset in memory", false),
+            ("ERR max number of clients reached", false),
+        ] {
+            assert_eq!(may_go_unnamed(&error::of_reply(reply)), unnamed, "{reply}");
         }
     }
 
