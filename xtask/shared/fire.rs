@@ -14,7 +14,7 @@ use batchflow_core::{
     Schema, Stats, Value,
 };
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Keys of the table that counts: few, so that each is written again and again.
 const KEYS: i64 = 60;
@@ -113,7 +113,7 @@ impl Fire {
             self.history.queued(entry, Some(receipt.submission()));
             receipts.push((entry, receipt));
             if task > 0 && dice.u8(..4) == 0 {
-                tokio::time::sleep(Duration::from_millis(dice.u64(..4))).await;
+                sleep(Duration::from_millis(dice.u64(..4))).await;
             }
         }
         for (entry, receipt) in receipts {
@@ -168,6 +168,17 @@ pub(crate) fn judge(what: &str, stats: &Stats, history: &History) {
 /// Waits for what must not hang.
 pub(crate) async fn in_time<T>(of: impl Future<Output = T>) -> T {
     timeout(LONGEST, of).await.expect("promise 9: it hangs")
+}
+
+/// Sees that rows wait, and that none is written meanwhile: the fault has come.
+pub(crate) async fn held_up(flow: &BatchFlow, what: &str) {
+    // What was under way when it came may still land.
+    sleep(Duration::from_millis(200)).await;
+    let before = flow.stats();
+    sleep(Duration::from_millis(300)).await;
+    let after = flow.stats();
+    assert!(after.pending > 0, "{what}: no row waits: {after:?}");
+    assert_eq!(after.written, before.written, "{what}: rows are written");
 }
 
 /// Waits for all of some tasks, and panics as they did.

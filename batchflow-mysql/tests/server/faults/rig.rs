@@ -8,7 +8,7 @@ use batchflow_core::testing::Table;
 use batchflow_mysql::{BatchFlow, FlowBuilder, MysqlConfig, MysqlDriver, SslMode, Stats, Way};
 
 use super::fire::Fire;
-pub(super) use super::fire::{Kind, in_time, join};
+pub(super) use super::fire::{Kind, held_up, in_time, join};
 use crate::support::framing::through;
 use crate::support::{Database, fresh, rows};
 

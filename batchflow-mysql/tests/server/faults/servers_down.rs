@@ -6,7 +6,7 @@ use batchflow_mysql::client::prelude::Queryable as _;
 use batchflow_mysql::{ConflictStrategy, Driver as _, ErrorClass, MysqlDriver, Schema};
 use tokio::time::sleep;
 
-use super::rig::{Kind, Rig, Setup, config, join, way};
+use super::rig::{Kind, Rig, Setup, config, held_up, join, way};
 use crate::support::servers::Servers;
 use crate::support::{Database, connect, seeds, sessions, url};
 
@@ -104,10 +104,13 @@ async fn promise_9_a_stalled_server_delays_rows_and_loses_none() {
         let writers = rig.burst(4, 100);
         sleep(Duration::from_millis(dice.u64(5..100))).await;
         server.stall().await;
+        let more = rig.burst(2, 20);
+        held_up(&rig.flow, &format!("seed {seed}, stalled")).await;
         // Several attempts' time.
-        sleep(Duration::from_millis(dice.u64(1_500..3_000))).await;
+        sleep(Duration::from_millis(dice.u64(1_000..2_500))).await;
         server.resume().await;
         join(writers).await;
+        join(more).await;
         let stats = rig.finish("stalled server").await;
         assert_eq!(stats.unknown + stats.rejected, 0, "seed {seed}: the ledger could tell");
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::rig::{Kind, Rig, config, join};
+use super::rig::{Kind, Rig, config, held_up, join};
 use crate::support::servers::Servers;
 use crate::support::{connect, execute, rows, seeds, try_connect};
 
@@ -49,6 +49,7 @@ async fn promise_1_rows_wait_out_a_server_that_is_read_only() {
         let server = Servers::connect().server("").await;
         let rig = Rig::new(&server.url, config(&server.url, None), seed).await;
         let writers = rig.burst(4, 150);
+        let mut more = None;
         sleep(Duration::from_millis(10)).await;
         for is_read_only in ["on", "off"] {
             let client = connect(&server.url).await;
@@ -57,9 +58,14 @@ async fn promise_1_rows_wait_out_a_server_that_is_read_only() {
             client.batch_execute("SET default_transaction_read_only = off").await.unwrap();
             client.batch_execute(&alter).await.unwrap();
             execute(&server.url, "SELECT pg_reload_conf()").await;
-            sleep(Duration::from_millis(500)).await;
+            if more.is_none() {
+                sleep(Duration::from_millis(200)).await;
+                more = Some(rig.burst(2, 20));
+                held_up(&rig.flow, &format!("seed {seed}, read-only")).await;
+            }
         }
         join(writers).await;
+        join(more.unwrap()).await;
         let stats = rig.finish("read-only server").await;
         assert_eq!(stats.unknown + stats.rejected, 0, "seed {seed}: {stats:?}");
     }

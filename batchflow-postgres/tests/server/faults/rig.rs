@@ -10,7 +10,7 @@ use batchflow_postgres::{
 };
 
 use super::fire::Fire;
-pub(super) use super::fire::{Kind, in_time, join};
+pub(super) use super::fire::{Kind, held_up, in_time, join};
 use crate::support::{connect, execute, fresh, rows};
 
 /// A flow under fire, and where its tables are read.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use batchflow_postgres::Way;
 use tokio::time::sleep;
 
-use super::rig::{Rig, config, in_time, join};
+use super::rig::{Rig, config, held_up, in_time, join};
 use crate::support::framing::address;
 use crate::support::servers::Servers;
 use crate::support::{connect, execute, rows, seeds, url};
@@ -66,10 +66,13 @@ async fn promise_9_a_stalled_server_delays_rows_and_loses_none() {
         let writers = rig.burst(4, 100);
         sleep(Duration::from_millis(dice.u64(5..100))).await;
         server.stall().await;
+        let more = rig.burst(2, 20);
+        held_up(&rig.flow, &format!("seed {seed}, stalled")).await;
         // Several attempts' time.
-        sleep(Duration::from_millis(dice.u64(1_500..3_000))).await;
+        sleep(Duration::from_millis(dice.u64(1_000..2_500))).await;
         server.resume().await;
         join(writers).await;
+        join(more).await;
         let stats = rig.finish("stalled server").await;
         assert_eq!(stats.unknown + stats.rejected, 0, "seed {seed}: the server could tell");
     }

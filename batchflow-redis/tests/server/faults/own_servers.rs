@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use batchflow_redis::{ErrorKind, Layout, Schema};
 
-use super::fire::{in_time, join};
+use super::fire::{held_up, in_time, join};
 use super::rig::Rig;
 use crate::support::servers::Servers;
 use crate::support::{Direct, connect, seeds, write};
@@ -42,8 +42,11 @@ async fn promise_9_a_server_that_stalls() {
         for _ in 0..2 {
             tokio::time::sleep(Duration::from_millis(dice.u64(20..100))).await;
             server.stall().await;
-            tokio::time::sleep(Duration::from_millis(dice.u64(100..2_500))).await;
+            let more = rig.burst(2, 20);
+            held_up(&rig.flow, &format!("seed {seed}, stalled")).await;
+            tokio::time::sleep(Duration::from_millis(dice.u64(0..2_000))).await;
             server.resume().await;
+            in_time(join(more)).await;
         }
         in_time(join(tasks)).await;
         rig.finish("server stalled").await;
@@ -63,8 +66,10 @@ async fn promise_8_a_server_without_memory_takes_rows_once_it_has_some() {
         for _ in 0..3 {
             tokio::time::sleep(Duration::from_millis(dice.u64(10..100))).await;
             direct.ask("CONFIG SET maxmemory 1").await;
-            tokio::time::sleep(Duration::from_millis(dice.u64(10..200))).await;
+            let more = rig.burst(2, 20);
+            held_up(&rig.flow, &format!("seed {seed}, no memory")).await;
             direct.ask("CONFIG SET maxmemory 0").await;
+            in_time(join(more)).await;
         }
         in_time(join(tasks)).await;
         rig.finish("no memory").await;

@@ -36,7 +36,7 @@ impl Kind {
 /// A flow under fire, its history and its tables.
 #[derive(Clone)]
 pub(super) struct Rig {
-    flow: BatchFlow,
+    pub(super) flow: BatchFlow,
     history: History,
     /// The same, but for rows that are in doubt whatever their verdict.
     excused: History,
