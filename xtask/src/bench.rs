@@ -42,16 +42,24 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<(), Error> {
     let Some((_, package, targets)) = BENCHES.iter().find(|(name, ..)| *name == which) else {
         return Err(format!("there is no benchmark {which:?}, only {}", names()).into());
     };
+    if which != "mysql" && !options.mysqld.is_empty() {
+        return Err("--mysqld is for the benchmark mysql".into());
+    }
     if let Some(path) = &json {
         // Found out before the minutes of measuring, not after.
         write(path, &[])?;
     }
     let workspace = Workspace::load()?;
-    let server = integration::server_for_bench(&workspace, package, &options)?;
+    let servers = integration::servers_for_bench(&workspace, package, &options)?;
+    // Without any, the benchmark finds its server by itself.
+    let servers: Vec<_> =
+        if servers.is_empty() { vec![None] } else { servers.iter().map(Some).collect() };
     let cluster = integration::cluster_for_bench(&workspace, package, &options)?;
     let mut steps = Steps::new();
     let mut figures = Vec::new();
-    for target in *targets {
+    for (server, target) in
+        servers.iter().flat_map(|server| targets.iter().map(move |t| (*server, t)))
+    {
         // Cargo runs a benchmark in its crate's folder: the path must not depend on ours.
         let own = workspace.target(&format!("bench-{package}-{target}.json"));
         let mut command = cargo::command("bench");
@@ -62,7 +70,7 @@ pub(crate) fn run(mut arguments: lexopt::Parser) -> Result<(), Error> {
         }
         let (name, line) = (format!("benchmark {package}, {target}"), cargo::shown(&command));
         // Added once the line to run it again is made: it holds a password.
-        for own in server.iter().chain(&cluster) {
+        for own in server.into_iter().chain(&cluster) {
             command.env(own.variable, own.server.url());
         }
         steps.step(&name, &line, || {

@@ -50,7 +50,7 @@ Commands:
   replay    The seeded schedules test with one seed: cargo xtask replay SEED
   bench     Benchmarks, against their rivals:
               cargo xtask bench core|sqlite|postgres|mysql|redis|metrics
-              --mysqld PATH   against a server of this program's, for mysql
+              --mysqld PATH   against a server of this program's, for mysql; again for more
               --json FILE     write the figures as JSON too
               --quick         a run of seconds, which shows only that it works
   help      Print this

@@ -25,7 +25,7 @@ mod together;
 use std::hash::{BuildHasher as _, RandomState};
 
 pub(crate) use backend::must_run_all;
-pub(crate) use for_bench::{cluster_for_bench, server_for_bench};
+pub(crate) use for_bench::{cluster_for_bench, servers_for_bench};
 pub(crate) use options::Options;
 use suite::Suite;
 
