@@ -82,12 +82,14 @@ impl PostgresDriver {
     /// driver's own.
     ///
     /// One connection is opened at once, so that the error says what is wrong with the URL, the
-    /// server or the password; the others when they are needed.
+    /// server or the password; the others when they are needed. Cancel safe: a dropped future keeps
+    /// no connection.
     pub async fn connect(url: &str) -> Result<Self, WriteError> {
         Self::connect_with(PostgresConfig::from_url(url).map_err(connect::unusable)?).await
     }
 
-    /// Connects as configured, with a pool of the driver's own.
+    /// Connects as configured, with a pool of the driver's own. Cancel safe, as
+    /// [`connect`](Self::connect).
     pub async fn connect_with(config: PostgresConfig) -> Result<Self, WriteError> {
         let own = connect::own_pool(&config)?;
         let mut driver = Self::new(own.clone());

@@ -60,12 +60,13 @@ pub struct Exporter {
 
 impl Exporter {
     /// Binds the address and begins to serve what the registry holds, on the current tokio
-    /// runtime.
+    /// runtime. Cancel safe: a dropped future serves nothing.
     ///
     /// # Errors
     ///
-    /// Where the address cannot be bound.
+    /// Where the address cannot be bound, and outside a tokio runtime.
     pub async fn start(address: impl ToSocketAddrs, registry: Registry) -> io::Result<Self> {
+        tokio::runtime::Handle::try_current().map_err(io::Error::other)?;
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
@@ -78,7 +79,8 @@ impl Exporter {
         self.address
     }
 
-    /// Stops listening, and waits until the answers under way are given, 10 seconds at most.
+    /// Stops listening, and waits until the answers under way are given, 10 seconds at most. Dropped,
+    /// the future cuts them off.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
         if tokio::time::timeout(PATIENCE, &mut self.task).await.is_err() {

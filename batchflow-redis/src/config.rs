@@ -76,19 +76,19 @@ impl RedisConfig {
         Self { opener, pool_size: 8, connect_timeout: Duration::from_secs(10) }
     }
 
-    /// Who connects.
+    /// Who connects. Default: whom the URL names, else the server's default user.
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.opener.set_user(user.into());
         self
     }
 
-    /// The user's password.
+    /// The user's password. Default: the URL's, else none.
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.opener.set_password(password.into());
         self
     }
 
-    /// The database's number.
+    /// The database's number. Default: the URL's, else 0.
     pub fn database(mut self, number: u8) -> Self {
         self.opener.set_database(number);
         self
@@ -116,13 +116,14 @@ impl RedisConfig {
         self
     }
 
-    /// How many connections there are at most, to each node of a cluster. Default: 8.
+    /// How many connections there are at most, to each node of a cluster: 1 to 10,000. Default: 8.
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections;
         self
     }
 
-    /// How long it may take to get a connection. Default: 10 seconds.
+    /// How long it may take to get a connection: longer than nothing, and a day at most. Default: 10
+    /// seconds.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self

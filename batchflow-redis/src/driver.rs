@@ -52,12 +52,13 @@ impl RedisDriver {
     /// Connects to the server or servers that a [URL](RedisConfig::from_url) names.
     ///
     /// One connection is opened at once, so that the error says what is wrong with the URL, the
-    /// server or the password; the others when they are needed.
+    /// server or the password; the others when they are needed. Cancel safe: a dropped future keeps
+    /// no connection.
     pub async fn connect(url: &str) -> Result<Self, WriteError> {
         Self::connect_with(RedisConfig::from_url(url).map_err(unusable)?).await
     }
 
-    /// Connects as configured.
+    /// Connects as configured. Cancel safe, as [`connect`](Self::connect).
     pub async fn connect_with(config: RedisConfig) -> Result<Self, WriteError> {
         config.check().map_err(unusable)?;
         let driver = Self::new(config);
@@ -114,8 +115,8 @@ impl RedisDriver {
         self
     }
 
-    /// Sends no scripts, for users who may run none. What only a script can do is a schema's error
-    /// then; everything else is sent as commands, which takes longer.
+    /// Sends no scripts, for users who may run none. What only a script can do is refused then, with
+    /// [`Unsupported`](batchflow_core::ErrorKind::Unsupported); everything else is sent as commands, which takes longer.
     #[must_use]
     pub fn without_scripts(mut self) -> Self {
         self.plans.set_scripts(false);

@@ -47,12 +47,13 @@ impl SqliteDriver {
     /// Opens a database file with the default [`SqliteConfig`]; a missing file is created.
     ///
     /// The error says what is wrong with the path: its folder is missing, the file is read-only,
-    /// damaged or no database.
+    /// damaged or no database. Cancel safe: a dropped future keeps no connection; a file that was
+    /// missing may have been created.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, WriteError> {
         Self::open_with(path, SqliteConfig::default()).await
     }
 
-    /// Opens a database file.
+    /// Opens a database file. Cancel safe, as [`open`](Self::open).
     pub async fn open_with(
         path: impl AsRef<Path>,
         config: SqliteConfig,
@@ -92,7 +93,7 @@ impl SqliteDriver {
     }
 
     /// Runs statements on the driver's connection, between batches: `CREATE TABLE`, a `PRAGMA`.
-    /// A transaction that they leave open is rolled back.
+    /// A transaction that they leave open is rolled back. They are run though the future is dropped.
     pub async fn execute(&self, sql: &str) -> Result<(), WriteError> {
         let sql = sql.to_owned();
         let run = move |writer: &mut Writer| {
@@ -105,7 +106,8 @@ impl SqliteDriver {
 
     /// Runs a query on the driver's connection, between batches, and collects its rows. Integers
     /// come as [`Value::I64`], floats as [`Value::F64`], then [`Value::Text`], [`Value::Bytes`]
-    /// and [`Value::Null`]. Meant for checks; the whole result is held in memory.
+    /// and [`Value::Null`]. Meant for checks; the whole result is held in memory. It is run though the
+    /// future is dropped.
     pub async fn query(&self, sql: &str) -> Result<Vec<Vec<Value>>, WriteError> {
         let sql = sql.to_owned();
         let run = move |writer: &mut Writer| {

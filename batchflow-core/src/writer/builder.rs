@@ -47,14 +47,14 @@ impl BatchWriterBuilder {
         }
     }
 
-    /// The most rows of a batch. Default: 1,000. Where the driver takes fewer, so many.
+    /// The most rows of a batch, at least 1. Default: 1,000. Where the driver takes fewer, so many.
     pub fn batch_size(mut self, rows: usize) -> Self {
         self.batch_size = rows;
         self
     }
 
-    /// The rows below which transient failures make a batch no smaller. Default: a tenth of
-    /// [`batch_size`](Self::batch_size).
+    /// The rows below which transient failures make a batch no smaller: at least 1, and
+    /// [`batch_size`](Self::batch_size) at most. Default: a tenth of that.
     pub fn min_batch_size(mut self, rows: usize) -> Self {
         self.min_batch_size = Some(rows);
         self
@@ -67,7 +67,7 @@ impl BatchWriterBuilder {
         self
     }
 
-    /// How long one attempt may take. Default: 30 s.
+    /// How long one attempt may take, longer than nothing. Default: 30 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -111,7 +111,7 @@ impl BatchWriterBuilder {
         self
     }
 
-    /// Checks the settings and builds the writer.
+    /// Checks the settings and builds the writer; the error names the setting that cannot be used.
     pub fn build(self) -> Result<BatchWriter, ConfigError> {
         let refuse = |field, why: &str| Err(ConfigError::new(field, why));
         if self.batch_size == 0 {

@@ -30,8 +30,8 @@ use run::Run;
 ///
 /// - A batch holds consecutive rows of one schema that set the same columns; rows in long runs of
 ///   one shape make the best batches. Two rows of one key share no batch: the later one begins
-///   the next; unless only the database can compare the keys, when they may. Nothing is merged,
-///   and rows of one key are written in their order.
+///   the next; unless only the database can compare the keys, or the strategy is
+///   [`Fail`](crate::ConflictStrategy::Fail), when they may. Nothing is merged, and rows of one key are written in their order.
 /// - A transient failure halves the next attempt, down to `min_batch_size`; each success doubles
 ///   it again.
 /// - A row's own fault costs that row alone: it is in the summary, and goes to the dead letters.
