@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use batchflow_core::testing::{Fault, Gate};
+use batchflow_core::testing::{Column, Fault, FaultDriver, Gate, MemoryDriver, Table};
 use batchflow_core::{
     Attempt, Batch, BatchFlow, BatchWriter, Capabilities, ColumnInfo, ColumnKind, Comparison,
-    ConflictStrategy, Driver, ErrorKind, Outcome, Report, RowError, Schema, TableInfo, Verdict,
-    WriteError,
+    ConflictStrategy, Driver, ErrorKind, Outcome, Report, RowError, Schema, TableInfo, Value,
+    Verdict, WriteError,
 };
 
 use crate::support::{HOUR, MILLI, SECOND, memory, row, schema, settling, users, watched};
@@ -257,4 +257,40 @@ async fn promise_3_a_verdict_is_told_after_the_change_of_its_table_is_known() {
     });
     let counts = counts.unwrap();
     assert_eq!((counts.written, counts.superseded), (3, 1), "one key");
+}
+
+/// Plain inserts of one key in batches that are too small for all of them: one that waits for its key
+/// is not overtaken by the next, which was still in line when the batch was full.
+#[tokio::test(start_paused = true)]
+async fn promise_3_inserts_of_a_key_keep_their_order_over_many_small_batches() {
+    let table = Table::new("logs")
+        .column(Column::new("id", ColumnKind::Integer))
+        .column(Column::new("name", ColumnKind::Text));
+    for flush_size in 1..4 {
+        let driver = Arc::new(FaultDriver::new(MemoryDriver::with_tables([table.clone()])));
+        let slow = AtomicUsize::new(0);
+        driver.each(move |_, _| {
+            let first = slow.fetch_add(1, Ordering::Relaxed) == 1;
+            let time = if first { SECOND } else { 10 * MILLI };
+            Fault::Delay(time, Box::new(Fault::Pass))
+        });
+        let flow = BatchFlow::builder(driver.clone()).flush_size(flush_size).concurrency(2);
+        let flow = flow.flush_interval(MILLI).build().unwrap();
+        let logs = Schema::builder("logs").columns(["id", "name"]).key(["id"]);
+        let logs = logs.on_conflict(ConflictStrategy::Fail).build().unwrap();
+        let ids = [1_i64, 1, 2, 3, 1, 4, 1, 1, 2, 1, 5, 1];
+        for (at, id) in ids.into_iter().enumerate() {
+            flow.submit(row(&logs, id, &format!("{at:02}"))).await.unwrap();
+        }
+        assert!(flow.close().await.unwrap().all_written());
+        let rows = driver.inner().rows("logs");
+        for id in 1..=5_i64 {
+            let own = rows.iter().filter(|row| row[0] == id.into());
+            let own: Vec<Value> = own.map(|row| row[1].clone()).collect();
+            let expected = ids.iter().enumerate().filter(|(_, own)| **own == id);
+            let expected: Vec<Value> =
+                expected.map(|(at, _)| Value::from(format!("{at:02}"))).collect();
+            assert!(own == expected, "promise 3: key {id}, in batches of {flush_size}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use tokio::time::Instant;
 
+use super::row::Row;
 use super::{Allowance, BatchLimits, ClaimNumber, FlightNumber, Formed, Held, Lane};
 use crate::batch::Batch;
 use crate::request::Request;
@@ -71,41 +72,76 @@ impl Lane {
         let expected = self.shapes[shape].rows.min(limits.rows);
         let mut picked = Vec::with_capacity(expected);
         let mut room = Room::new(limits);
-        let fails = self.schema.strategy() == ConflictStrategy::Fail;
         let parameters = self.shapes[shape].columns.count();
+        let mut held_back = false;
         while let Some((at, turn)) = self.shapes[shape].line.pop_front() {
             let Some(row) = self.in_place(at, turn, shape) else { continue };
-            let (size, tracked, claim, submission) =
-                (row.size(), row.tracked, row.claim, row.deciding.submission);
-            let mut claim = claim.and_then(|number| self.claims.get_mut(number));
-            let other = claim.as_ref().and_then(|claim| claim.flight);
-            let held = other.is_some_and(|other| !(fails && other == flight));
+            if self.is_held(row, flight) {
+                self.hold_back(at);
+                held_back = true;
+                continue;
+            }
+            let (size, tracked, claim) = (row.size(), row.tracked, row.claim);
             let line = &mut self.shapes[shape];
-            if !held && !room.take(size, parameters) {
+            if !room.take(size, parameters) {
                 line.line.push_front((at, turn));
                 break;
             }
             line.rows -= 1;
             line.bytes -= size;
             line.tracked -= usize::from(tracked);
-            if let Some(claim) = &mut claim {
+            if let Some(claim) = claim.and_then(|number| self.claims.get_mut(number)) {
                 claim.ready -= 1;
-                if held {
-                    let rows = &self.rows;
-                    let chain = claim.chain();
-                    let place = chain.partition_point(|&at| {
-                        let row = rows[at as usize].as_ref();
-                        row.is_some_and(|row| row.deciding.submission < submission)
-                    });
-                    chain.insert(place, at);
-                    continue;
-                }
                 claim.flight = Some(flight);
                 claim.leave(at);
             }
             picked.push(at);
         }
+        if held_back {
+            self.hold_back_all(shape, flight);
+        }
         picked
+    }
+
+    /// Whether another batch has the row's key.
+    fn is_held(&self, row: &Row, flight: FlightNumber) -> bool {
+        let fails = self.schema.strategy() == ConflictStrategy::Fail;
+        let claim = row.claim.and_then(|number| self.claims.get(number));
+        let other = claim.and_then(|claim| claim.flight);
+        other.is_some_and(|other| !(fails && other == flight))
+    }
+
+    /// Moves a row that was taken out of its line to the chain of its key.
+    fn hold_back(&mut self, at: u32) {
+        let rows = &self.rows;
+        let Some(row) = &rows[at as usize] else { return };
+        let line = &mut self.shapes[row.shape as usize];
+        line.rows -= 1;
+        line.bytes -= row.size();
+        line.tracked -= usize::from(row.tracked);
+        let Some(claim) = row.claim.and_then(|number| self.claims.get_mut(number)) else { return };
+        claim.ready -= 1;
+        let chain = claim.chain();
+        let place = chain.partition_point(|&at| {
+            let other = rows[at as usize].as_ref();
+            other.is_some_and(|other| other.deciding.submission < row.deciding.submission)
+        });
+        chain.insert(place, at);
+    }
+
+    /// Moves all such rows of a line: none stays there before which another of its key waits in a
+    /// chain.
+    fn hold_back_all(&mut self, shape: usize, flight: FlightNumber) {
+        let mut line = std::mem::take(&mut self.shapes[shape].line);
+        line.retain(|&(at, turn)| {
+            let Some(row) = self.in_place(at, turn, shape) else { return false };
+            let held = self.is_held(row, flight);
+            if held {
+                self.hold_back(at);
+            }
+            !held
+        });
+        self.shapes[shape].line = line;
     }
 
     fn pick_serial(&mut self, limits: &BatchLimits) -> Vec<u32> {
