@@ -201,14 +201,18 @@ impl KeyColumn {
     }
 
     fn float(&self, value: &Value) -> Option<(Class, Part<'static>)> {
-        let wide = match value {
+        // Rounded once, as it is stored.
+        let narrow = self.kind == ColumnKind::Float32;
+        let stored = match value {
             Value::F32(v) => f64::from(*v),
+            Value::F64(v) if narrow => f64::from(*v as f32),
             Value::F64(v) => *v,
+            Value::I64(v) if narrow => f64::from(*v as f32),
             Value::I64(v) => *v as f64,
+            Value::U64(v) if narrow => f64::from(*v as f32),
             Value::U64(v) => *v as f64,
             _ => return None,
         };
-        let stored = if self.kind == ColumnKind::Float32 { f64::from(wide as f32) } else { wide };
         Some((Class::Float, Part::Float(ordered(stored))))
     }
 
@@ -320,6 +324,9 @@ mod tests {
         assert_eq!(compare(&info(Float64), 0.0, -0.0), Some(true));
         assert_eq!(compare(&info(Float64), 2.0, 2_i64), Some(true));
         assert_eq!(compare(&info(Float32), 0.1_f32, 0.1_f64), Some(true));
+        let between = (1_i64 << 54) + (1 << 30) + 1;
+        assert_eq!(compare(&info(Float32), between, 1_i64 << 54), Some(false));
+        assert_eq!(compare(&info(Float32), between, (1_i64 << 54) + (1 << 31)), Some(true));
         assert_eq!(compare(&info(Float64), 0.1_f32, 0.1_f64), Some(false));
         assert_eq!(compare(&info(Text), "a", "A"), Some(false));
         assert_eq!(compare(&nocase, "Ada", "aDA"), Some(true));

@@ -16,8 +16,8 @@ const GROUP_BYTES: usize = 256 << 10;
 
 /// Writes dead letters to a file, one JSON object a line, values included.
 ///
-/// The file is readable by its owner alone where the system knows owners, and locked against a
-/// second sink while this one lives. Each group of letters is on the disk before the next is
+/// A file that it creates is readable by its owner alone, where the system knows owners; one that is
+/// there keeps its mode. It is locked against a second sink while this one lives. Each group of letters is on the disk before the next is
 /// taken. A disk that is full loses no letter: what was written by halves is cut off again, and
 /// the letters are kept and tried later. The file may be emptied meanwhile: the next letters are
 /// then its first.

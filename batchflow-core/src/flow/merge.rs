@@ -50,8 +50,9 @@ impl Merger {
     }
 
     pub(super) fn plan(&self, kept: &Request, newer: &Request) -> Plan {
-        let insertable =
-            |row: &Request| self.required.iter().all(|&column| row.value(column).is_some());
+        let holds =
+            |row: &Request, column: usize| row.value(column).is_some_and(|value| !value.is_null());
+        let insertable = |row: &Request| self.required.iter().all(|&column| holds(row, column));
         if !insertable(kept) || !insertable(newer) {
             return Plan::Separate;
         }
@@ -237,8 +238,11 @@ mod tests {
         // A row that could not be inserted by itself is left to be refused by itself.
         let mut columns = vec![column.clone(); 5];
         columns[1] = column.with_required();
-        let rows: [&[(&str, Value)]; 2] = [&[("peak", 1_i64.into())], &[("name", "a".into())]];
-        assert!(matches!(plan(&schema, &TableInfo::new(columns), rows), Plan::Separate));
+        let table = TableInfo::new(columns);
+        for first in [&[("peak", 1_i64.into())][..], &[("name", Value::Null)]] {
+            let rows: [&[(&str, Value)]; 2] = [first, &[("name", "a".into())]];
+            assert!(matches!(plan(&schema, &table, rows), Plan::Separate), "{first:?}");
+        }
     }
 
     /// Of two replaces, the later leaves what the former set.
