@@ -69,8 +69,10 @@ fn data_error(schema: &Schema, position: usize, why: &str) -> WriteError {
 /// What is wrong with a value for its column, if anything.
 #[inline]
 fn refuse(value: ValueRef<'_>, column: &Column) -> Option<&'static str> {
-    if column.compared && column.affinity == Affinity::Text && !is_moment(value) {
-        return Some("the column holds text, of which only times are compared");
+    if column.compared
+        && let Some(why) = refuse_compared(value, column.affinity)
+    {
+        return Some(why);
     }
     match value {
         ValueRef::U64(v) if i64::try_from(v).is_err() => {
@@ -92,10 +94,16 @@ fn refuse(value: ValueRef<'_>, column: &Column) -> Option<&'static str> {
     }
 }
 
-/// Whether a value orders as its text does, or is none.
-fn is_moment(value: ValueRef<'_>) -> bool {
-    use ValueRef::{Date, Null, Time, Timestamp};
-    matches!(value, Timestamp(_) | Date(_) | Time(_) | Null)
+/// To SQLite any text is greater than any number: of two values, both have to be the one or the other.
+fn refuse_compared(value: ValueRef<'_>, affinity: Affinity) -> Option<&'static str> {
+    use ValueRef::{Bytes, Date, Decimal, Json, Null, Text, Time, Timestamp};
+    match (affinity, value) {
+        (_, Timestamp(_) | Date(_) | Time(_) | Null) => None,
+        (Affinity::Text, _) => Some("the column holds text, of which only times are compared"),
+        (_, Text(_) | Json(_) | Bytes(_)) => Some("only numbers and times are compared"),
+        (Affinity::Blob, Decimal(_)) => Some("a column without a type keeps decimals as text"),
+        _ => None,
+    }
 }
 
 const NAN: &str = "SQLite would store NaN as NULL";

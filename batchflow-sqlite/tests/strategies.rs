@@ -250,6 +250,26 @@ async fn every_batch_length_writes_every_row_once() {
     }
 }
 
+/// What would compare as text, which is greater than any number, is refused.
+#[tokio::test]
+async fn promise_5_what_is_no_number_is_not_compared_with_numbers() {
+    for (kind, value) in [
+        ("INTEGER", Value::from("9")),
+        ("REAL", vec![9_u8].into()),
+        ("", Value::Decimal("9.5".into())),
+        ("BLOB", Value::Decimal("9.5".into())),
+    ] {
+        let create = format!("CREATE TABLE t (id INTEGER PRIMARY KEY, most {kind})");
+        let driver = memory(&create).await;
+        let schema = Schema::builder("t").columns(["id", "most"]).key(["id"]);
+        let schema = schema.on_conflict(ConflictStrategy::Update).merge("most", Merge::Max);
+        let schema = schema.build().unwrap();
+        write(&driver, vec![schema.row((1_i64, 10.5)).unwrap()]).await.unwrap();
+        let error = write(&driver, vec![schema.row((1_i64, value)).unwrap()]).await.unwrap_err();
+        assert_eq!((error.kind(), error.column()), (ErrorKind::Data, Some("most")), "{kind}");
+    }
+}
+
 /// A rule compares what is there with what was bound, before the column makes a number of it.
 #[tokio::test]
 async fn promise_5_the_greater_and_the_lesser_are_told_of_decimals_whatever_they_are_stored_as() {
@@ -296,7 +316,7 @@ async fn promise_5_a_column_of_text_compares_times_alone() {
         .merge("seen", Merge::Max)
         .build()
         .unwrap();
-    for value in [Value::from(9_i64), Value::from(1.5), Value::Decimal("9".into())] {
+    for value in [9_i64.into(), 1.5.into(), Value::Decimal("9".into()), "2026".into()] {
         let good = schema.row((1_i64, Value::Null)).unwrap();
         let error = write(&driver, vec![good, schema.row((2_i64, value)).unwrap()]).await;
         let error = error.unwrap_err();
@@ -312,10 +332,13 @@ async fn promise_5_a_column_of_text_compares_times_alone() {
 
 #[tokio::test]
 async fn a_table_called_as_the_proposed_row_is_updated_like_any_other() {
-    let driver = memory("CREATE TABLE excluded (id INTEGER PRIMARY KEY, n INTEGER)").await;
-    let schema = Schema::new("excluded", ConflictStrategy::Update, ["id", "n"]).unwrap();
-    for n in 1..=3_i64 {
-        write(&driver, vec![schema.row((1_i64, n)).unwrap()]).await.unwrap();
+    for name in ["excluded", "Excluded"] {
+        let create = format!("CREATE TABLE {name} (id INTEGER PRIMARY KEY, n INTEGER)");
+        let driver = memory(&create).await;
+        let schema = Schema::new(name, ConflictStrategy::Update, ["id", "n"]).unwrap();
+        for n in 1..=3_i64 {
+            write(&driver, vec![schema.row((1_i64, n)).unwrap()]).await.unwrap();
+        }
+        assert_eq!(table(&driver, &format!("SELECT id, n FROM {name}")).await, ["1|3"]);
     }
-    assert_eq!(table(&driver, "SELECT id, n FROM excluded").await, ["1|3"]);
 }

@@ -246,7 +246,7 @@ impl<'a> Insert<'a> {
 
     /// Whether the table is called as the row that was to be inserted is.
     fn is_called_as_the_proposed(&self) -> bool {
-        self.schema.table().name() == "excluded"
+        self.schema.table().name().eq_ignore_ascii_case("excluded")
     }
 
     fn reads_the_old_row(&self) -> bool {
