@@ -258,7 +258,9 @@ async fn run_commands(
             // As the script does: what is there may be a float.
             let key = add.args.first().cloned().unwrap_or_default();
             let old = line.call(Words::new("GET", vec![key])).await?;
-            if old.text().is_some_and(|old| old.contains(['.', 'e', 'E'])) {
+            if old.error().is_some() {
+                *reply = old;
+            } else if old.text().is_some_and(|old| old.contains(['.', 'e', 'E'])) {
                 *reply = line.call(Words::new("INCRBYFLOAT", add.args.clone())).await?;
             }
         }

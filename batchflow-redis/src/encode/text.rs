@@ -39,13 +39,29 @@ pub(super) fn addend(value: ValueRef<'_>, out: &mut Vec<u8>) -> Fit<()> {
         ValueRef::I64(_) => {}
         ValueRef::U64(v) if i64::try_from(v).is_ok() => {}
         ValueRef::U64(_) => return Err("Redis adds no integer above 2^63 - 1"),
-        ValueRef::F32(v) if v.is_finite() => {}
-        ValueRef::F64(v) if v.is_finite() => {}
+        // What it is added to may be a whole number beyond 64 bits, which only floats make.
+        ValueRef::F32(v) if v.is_finite() => {
+            fraction(v.into(), out);
+            return Ok(());
+        }
+        ValueRef::F64(v) if v.is_finite() => {
+            fraction(v, out);
+            return Ok(());
+        }
         // In plain notation, so that an integer is told from a fraction.
         ValueRef::Decimal(v) if is_decimal(v) => return key::write(value, out),
         _ => return Err("only numbers are added"),
     }
     write(value, out)
+}
+
+/// A float's text, which no integer has.
+fn fraction(number: f64, out: &mut Vec<u8>) {
+    let start = out.len();
+    double(number, out);
+    if !out[start..].iter().any(|byte| matches!(byte, b'.' | b'e')) {
+        out.extend_from_slice(b".0");
+    }
 }
 
 /// A number or a moment, whose texts order as they do.

@@ -3,7 +3,8 @@
 //! A script is handed all rows as one packed argument, and their number. It writes each with
 //! `redis.pcall`, so that one that is refused stops no other, and answers with the refused ones:
 //! position, error, position, error. What a row takes several commands for is undone where one of
-//! them fails.
+//! them fails, but for what follows a row that is written, its time to live say: that row is `PARTLY`
+//! written, and its outcome unknown.
 
 mod hash;
 mod json;

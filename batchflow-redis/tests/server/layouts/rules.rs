@@ -85,7 +85,11 @@ async fn promise_5_hashes_merge_by_rules() {
             what: "what only Add is for",
             layout: |prefix| Layout::hash(prefix),
             schema: |schema| users(schema).on_conflict(Update).merge("hits", Merge::Add),
-            before: &["HSET $1 hits 2.5", "HSET $7 hits 123456789012345678901234"],
+            before: &[
+                "HSET $1 hits 2.5",
+                "HSET $7 hits 123456789012345678901234",
+                "HINCRBYFLOAT $8 hits 1e19",
+            ],
             rows: |schema| {
                 let row = |id, hits: Value| Request::new(schema).set("id", id).set("hits", hits);
                 vec![
@@ -96,9 +100,10 @@ async fn promise_5_hashes_merge_by_rules() {
                     row(5, Value::Decimal("007".into())),
                     row(6, Value::Decimal("123456789012345678901234".into())),
                     row(7, int(1)),
+                    row(8, Value::F64(2.0)),
                 ]
             },
-            verdicts: &["written", "written", "data", "data", "written", "data", "data"],
+            verdicts: &["written", "written", "data", "data", "written", "data", "data", "written"],
             after: &[
                 ("HGET $1 hits", "3.5"),
                 ("HGET $2 hits", "0"),
@@ -106,6 +111,7 @@ async fn promise_5_hashes_merge_by_rules() {
                 ("HGET $5 hits", "7"),
                 ("EXISTS $6", "0"),
                 ("HGET $7 hits", "123456789012345678901234"),
+                ("HGET $8 hits", "10000000000000000002"),
             ],
             plain: false,
         },
