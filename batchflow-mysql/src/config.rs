@@ -125,8 +125,8 @@ impl MysqlConfig {
     /// `mariadb://…`.
     ///
     /// User, password and database are percent-encoded. Several hosts are separated by commas, and
-    /// tried in turn; one that is read-only is used only where no other is left, so that a
-    /// promoted replica is found. The settings are `ssl-mode` (`disabled`, `preferred`,
+    /// tried in turn; none of them is written to while it is read-only, so that a promoted replica
+    /// is found. The settings are `ssl-mode` (`disabled`, `preferred`,
     /// `required`, `verify-ca`, `verify-identity`), `ssl-ca` (a file, or `system`), `socket` (the
     /// path of a Unix socket, in place of the hosts), `connect-timeout` (in seconds) and
     /// `pool-size`.

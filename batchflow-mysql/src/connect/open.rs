@@ -46,8 +46,8 @@ impl Opener {
         Ok(Self { hosts, each, loads: AtomicBool::new(config.local_infile), mode: tls.mode })
     }
 
-    /// Opens a connection to the first host that takes one, and writes where another one does not;
-    /// beginning with the host that is numbered so. The last host's error where none does.
+    /// Opens a connection to the first host that takes one and, of several, is not read-only;
+    /// beginning with the host that is numbered so. The last host's error where none takes one.
     pub(crate) async fn open(&self, host: Option<usize>) -> Result<Open, WriteError> {
         let (mut last, mut reads) = (None, None);
         let count = self.hosts.len();
@@ -60,7 +60,15 @@ impl Opener {
                 Err(_too_long) => last = last.or_else(|| Some(silent())),
             }
         }
-        reads.ok_or_else(|| last.unwrap_or_else(silent))
+        match reads {
+            // There is no other.
+            Some(open) if count == 1 => Ok(open),
+            // Who may administer it would write to it, past the one that is its source.
+            Some(_) => Err(WriteError::new(ErrorKind::ReadOnly)
+                .at(Stage::Connect)
+                .with_message("of several hosts, all that answer are read-only")),
+            None => Err(last.unwrap_or_else(silent)),
+        }
     }
 
     async fn open_one(&self, at: usize) -> Result<Open, WriteError> {

@@ -235,6 +235,7 @@ async fn no_batch_leaves_a_prepared_statement_where_the_client_keeps_none() {
     let database = Database::on(&server.url, "given").await;
     database.execute("CREATE TABLE t (id INT PRIMARY KEY) ENGINE=InnoDB").await;
     let schema = Schema::new("t", ConflictStrategy::Ignore, ["id"]).unwrap();
+    let refused = Schema::new("t", ConflictStrategy::Fail, ["id"]).unwrap();
     let pool_opts = PoolOpts::default()
         .with_constraints(PoolConstraints::new(1, 1).unwrap())
         .with_reset_connection(false);
@@ -244,6 +245,7 @@ async fn no_batch_leaves_a_prepared_statement_where_the_client_keeps_none() {
         let driver = MysqlDriver::from_pool(pool.clone()).with_way(way);
         for size in [1, 3, 40] {
             driver.write(batch(&schema, 0..size), &Attempt::new()).await.unwrap();
+            driver.write(batch(&refused, 0..size), &Attempt::new()).await.unwrap_err();
         }
         driver.close().await;
     }
@@ -292,5 +294,24 @@ async fn a_connection_that_was_lost_while_it_rested_costs_no_attempt() {
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     driver.write(batch(&schema, 1..2), &Attempt::new()).await.unwrap();
     assert_eq!(database.rows("SELECT COUNT(DISTINCT c) FROM t").await, ["2"]);
+    driver.close().await;
+}
+
+/// Who may administer a server writes to one that is read-only.
+#[tokio::test]
+#[ignore = "needs MySQL: cargo xtask integration"]
+async fn of_several_hosts_none_that_is_read_only_is_written_to() {
+    let server = Servers::connect().server("").await;
+    let database = Database::on(&server.url, "replica").await;
+    database.execute("CREATE TABLE t (id INT PRIMARY KEY) ENGINE=InnoDB").await;
+    let address = crate::support::framing::address(database.url());
+    let both = database.url().replacen(&*address, &format!("{address},{address}"), 1);
+    database.execute("SET GLOBAL read_only = ON").await;
+    let error = MysqlDriver::connect(&both).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ReadOnly, "{error}");
+    database.execute("SET GLOBAL read_only = OFF").await;
+    let driver = MysqlDriver::connect(&both).await.unwrap();
+    let schema = Schema::new("t", ConflictStrategy::Fail, ["id"]).unwrap();
+    driver.write(batch(&schema, 0..1), &Attempt::new()).await.unwrap();
     driver.close().await;
 }
