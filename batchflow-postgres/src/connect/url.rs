@@ -1,7 +1,7 @@
 //! Reads a URL or a list of settings, with what [`tokio_postgres::Config`] does not know.
 
 use batchflow_core::ConfigError;
-use tokio_postgres::config::{Config, LoadBalanceHosts};
+use tokio_postgres::config::{Config, LoadBalanceHosts, SslNegotiation};
 
 use crate::config::{Address, LONGEST_CONNECT, PostgresConfig, RootCert, SslMode};
 
@@ -39,7 +39,7 @@ fn refuse(why: impl Into<String>) -> ConfigError {
 /// What is read here and not by the client.
 #[derive(Default)]
 struct Own {
-    ssl_mode: SslMode,
+    ssl_mode: Option<SslMode>,
     root_cert: Option<RootCert>,
 }
 
@@ -48,7 +48,7 @@ impl Own {
     fn take<'v>(&mut self, key: &str, value: &'v str) -> Result<Option<&'v str>, ConfigError> {
         match key {
             "sslmode" => {
-                self.ssl_mode = match value {
+                self.ssl_mode = Some(match value {
                     "disable" => SslMode::Disable,
                     // To try without first spares nothing but the encryption.
                     "allow" | "prefer" => SslMode::Prefer,
@@ -56,7 +56,7 @@ impl Own {
                     "verify-ca" => SslMode::VerifyCa,
                     "verify-full" => SslMode::VerifyFull,
                     _ => return Err(refuse("its `sslmode` is none there is")),
-                };
+                });
                 Ok(None)
             }
             "sslrootcert" => {
@@ -75,6 +75,25 @@ impl Own {
     }
 }
 
+/// How strictly is encrypted, where the settings do not contradict each other. As libpq has it, the
+/// system's authorities vouch for hosts alone, and who greets a server encrypted takes nothing else.
+fn ssl_mode(own: &Own, negotiation: SslNegotiation) -> Result<SslMode, ConfigError> {
+    let mode = match (own.ssl_mode, &own.root_cert) {
+        (None | Some(SslMode::VerifyFull), Some(RootCert::System)) => SslMode::VerifyFull,
+        (Some(_), Some(RootCert::System)) => {
+            return Err(refuse("its `sslrootcert=system` needs `sslmode=verify-full`"));
+        }
+        (mode, _) => mode.unwrap_or_default(),
+    };
+    let is_weak = matches!(mode, SslMode::Disable | SslMode::Prefer);
+    if negotiation == SslNegotiation::Direct && is_weak {
+        return Err(refuse(
+            "its `sslnegotiation=direct` needs `sslmode=require` or a stricter one",
+        ));
+    }
+    Ok(mode)
+}
+
 /// Reads a URL or a list of settings.
 pub(crate) fn read(text: &str) -> Result<PostgresConfig, ConfigError> {
     let mut own = Own::default();
@@ -85,7 +104,7 @@ pub(crate) fn read(text: &str) -> Result<PostgresConfig, ConfigError> {
     let mut config = PostgresConfig {
         hosts,
         shuffle: parsed.get_load_balance_hosts() == LoadBalanceHosts::Random,
-        ssl_mode: own.ssl_mode,
+        ssl_mode: ssl_mode(&own, parsed.get_ssl_negotiation())?,
         root_cert: own.root_cert,
         ..PostgresConfig::default()
     };
@@ -347,5 +366,29 @@ mod tests {
         }
         let config = read("postgres://canary:canary@canary/canary?options=canary").unwrap();
         assert!(!format!("{config:?}").contains("canary"));
+    }
+
+    #[test]
+    fn encryption_is_no_weaker_than_libpq_has_it() {
+        let mode = |settings: &str| read(&format!("postgres://db/app?{settings}"));
+        for (settings, expected) in [
+            ("application_name=x", SslMode::Prefer),
+            ("sslrootcert=system", SslMode::VerifyFull),
+            ("sslrootcert=system&sslmode=verify-full", SslMode::VerifyFull),
+            ("sslnegotiation=direct&sslmode=require", SslMode::Require),
+            ("sslnegotiation=direct&sslrootcert=system", SslMode::VerifyFull),
+        ] {
+            assert_eq!(mode(settings).unwrap().ssl_mode, expected, "{settings}");
+        }
+        for settings in [
+            "sslrootcert=system&sslmode=require",
+            "sslmode=verify-ca&sslrootcert=system",
+            "sslrootcert=system&sslmode=disable",
+            "sslnegotiation=direct",
+            "sslnegotiation=direct&sslmode=prefer",
+        ] {
+            let error = mode(settings).unwrap_err().to_string();
+            assert!(error.contains("needs `sslmode="), "{settings}: {error}");
+        }
     }
 }
