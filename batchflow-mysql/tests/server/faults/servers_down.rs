@@ -135,6 +135,8 @@ async fn promise_4_a_killed_look_up_blames_neither_the_table_nor_the_user() {
             for session in sessions(&mut conn, &name).await.unwrap() {
                 let _ = conn.query_drop(format!("KILL QUERY {}", session.id)).await;
             }
+            // Some look-ups are to end well.
+            sleep(Duration::from_millis(fastrand::u64(0..8))).await;
         }
     });
     // Who looks up what he may do waits for who changes it; killed then, MySQL says that the
